@@ -1,0 +1,1 @@
+//! GStreamer element: embeddings to labels and events.

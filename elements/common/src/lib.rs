@@ -1,0 +1,1 @@
+//! Caps, timeline, metas, messages and errors shared by the elements.

@@ -1,0 +1,1 @@
+//! GStreamer element: passes audio through and posts what is heard in it.

@@ -1,0 +1,1 @@
+//! GStreamer element: log-mel frames to embeddings.

@@ -1,0 +1,1 @@
+//! GStreamer element: samples to log-mel frames.

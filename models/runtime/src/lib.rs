@@ -1,0 +1,1 @@
+//! ONNX Runtime sessions and the engine that shares them.

@@ -1,0 +1,1 @@
+//! GStreamer plugin: understands sound in real time.
