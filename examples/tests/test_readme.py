@@ -1,0 +1,162 @@
+"""Runs the pipelines of README.md as printed; only hardware, host and file names are replaced.
+
+`./run test` starts it with GST_PLUGIN_PATH at the plugin under test. It needs the Debian packages that `./run setup`
+installs and fails where they are missing: nothing is skipped.
+"""
+import contextlib
+import functools
+import http.server
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import unittest
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+README = (REPO / "README.md").read_text()
+BLOCKS = dict(re.findall(r"<!-- pipeline: (\w+) -->\n```sh\n(.*?)```", README, re.S))
+RECORDING = REPO / "examples/street.flac"
+# The recording again and again, as a microphone would give it: live, and at its own pace.
+MICROPHONE = "filesrc location=street.flac ! decodebin ! identity sync=true"
+LOUDSPEAKER = "fakesink sync=true"
+CUT_INTO_HLS = (
+    "gst-launch-1.0 -q filesrc location=street.flac ! decodebin ! audioconvert ! audioresample"
+    " ! audio/x-raw,rate=44100,channels=2 ! lamemp3enc ! mpegaudioparse ! mpegtsmux ! hlssink"
+    " max-files=0 playlist-length=0 target-duration=5 location=part%05d.ts playlist-location=live.m3u8"
+)
+
+
+def run(command, folder, timeout=180, check=True):
+    """Runs a shell command in `folder` and returns what it printed."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, capture_output=True, text=True, timeout=timeout
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(f"{command}\nended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def events(output):
+    """The JSON lines of a pipeline's output."""
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+class Readme(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        shutil.copy(RECORDING, self.folder / "street.flac")
+        (self.folder / "examples").symlink_to(REPO / "examples")
+
+    def command(self, name, **replace):
+        """A pipeline of the README with each name in `replace` put in place of what it stands for."""
+        command = BLOCKS[name].strip()
+        for old, new in replace.values():
+            self.assertIn(old, command, "the README no longer says what this test replaces")
+            command = command.replace(old, new)
+        return command
+
+    def assert_hears_the_dog(self, lines):
+        ends = [e for line in lines for e in line["events"] if e["type"] == "end"]
+        self.assertIn("dog barking", {e["detection"]["label"] for e in ends}, lines)
+
+    def test_there_are_ten(self):
+        self.assertEqual(len(BLOCKS), 10)
+
+    def test_file(self):
+        self.assert_hears_the_dog(events(run(self.command("file"), self.folder)))
+
+    def test_microphone(self):
+        out = run(self.command("microphone", source=("autoaudiosrc", MICROPHONE)), self.folder)
+        self.assertIn("dog barking", out)
+
+    def test_speakers(self):
+        out = run(self.command("speakers", sink=("autoaudiosink", LOUDSPEAKER)), self.folder)
+        self.assertIn("dog barking", out)
+
+    def test_json(self):
+        run(self.command("json"), self.folder)
+        lines = (self.folder / "events.ndjson").read_text()
+        self.assert_hears_the_dog(events(lines))
+
+    def test_python(self):
+        out = run(self.command("python", python=("python3 ", "/usr/bin/python3 ")), self.folder)
+        self.assertRegex(out, r"event: dog barking from \d+\.\d\d s to \d+\.\d\d s")
+
+    def test_mix(self):
+        out = run(
+            self.command("mix", source=("autoaudiosrc", MICROPHONE), sink=("autoaudiosink", LOUDSPEAKER)).replace(
+                "audiotestsrc", "audiotestsrc num-buffers=1000"
+            ),
+            self.folder,
+        )
+        self.assertIn("Got EOS", out)
+
+    def test_numpy(self):
+        out = run(self.command("numpy", python=("python3 ", "/usr/bin/python3 ")), self.folder)
+        frames = int(re.search(r"\((\d+), 80\)", out).group(1))
+        self.assertGreater(frames, 1000)
+
+    def test_channels(self):
+        run(
+            "gst-launch-1.0 -q filesrc location=street.flac ! decodebin ! audioconvert ! audio/x-raw,channels=1"
+            " ! tee name=t t. ! queue ! interleave name=i ! audioconvert ! flacenc ! filesink location=stereo.flac"
+            " t. ! queue ! volume volume=0 ! i.",
+            self.folder,
+        )
+        lines = events(run(self.command("channels"), self.folder))
+        self.assert_hears_the_dog(lines)
+        self.assertEqual({e["channel"] for line in lines for e in line["events"]}, {0})
+
+    def test_rtsp(self):
+        with rtsp_server(self.folder / "street.flac") as url:
+            command = self.command("rtsp", host=("rtsp://camera.local/stream", url))
+            # A camera never ends: listen for the length of the recording, then stop as a user would, with Ctrl-C.
+            out = run(f"timeout --signal=INT 40 {command} || true", self.folder)
+        self.assert_hears_the_dog(events(out))
+
+    def test_hls(self):
+        run(CUT_INTO_HLS, self.folder)
+        with http_server(self.folder) as url:
+            command = self.command("hls", host=("https://example.org/live.m3u8", f"{url}/live.m3u8"))
+            out = run(command, self.folder)
+        self.assert_hears_the_dog(events(out))
+
+
+@contextlib.contextmanager
+def http_server(folder):
+    """Serves `folder` on loopback."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *_: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def rtsp_server(recording):
+    """A real RTSP server on loopback that plays the recording to whoever asks."""
+    program = pathlib.Path(__file__).with_name("rtsp_server.py")
+    server = subprocess.Popen(
+        ["/usr/bin/python3", str(program), str(recording)], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    try:
+        yield server.stdout.readline().strip()
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
