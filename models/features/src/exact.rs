@@ -1,0 +1,1 @@
+//! Windows as if each were a recording of its own (`edge=exact`).

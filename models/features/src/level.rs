@@ -1,0 +1,1 @@
+//! How loud a window of frames is.
