@@ -39,8 +39,8 @@ mod samples;
 mod stream;
 
 pub use error::FrontEndError;
-//pub use exact::ExactWindows;
+pub use exact::ExactWindows;
 pub use filterbank::{Filterbank, hz_to_mel, mel_to_hz};
 pub use front_end::{FrontEnd, Log, MelNorm, MelScale, PadMode, Spectrum, TriangleDomain, Window};
-//pub use level::{Level, silence_value};
+pub use level::{Level, silence_value};
 pub use stream::{LogMel, log_mel};
