@@ -1,1 +1,15 @@
-//! Caps, timeline, metas, messages and errors shared by the elements.
+//! What the elements share: caps, time, metas, messages and errors.
+//!
+//! Nothing here computes on samples. It translates between the ground floor, which knows neither streams nor
+//! clocks, and GStreamer: a front end becomes caps fields and back ([`caps`]), a count of samples becomes a time
+//! ([`timeline`]), an error becomes an element message ([`errors`]), a log line a line of GST_DEBUG ([`logging`]).
+pub mod caps;
+pub mod errors;
+pub mod event_times;
+pub mod logging;
+pub mod progress;
+pub mod reference;
+pub mod result_meta;
+pub mod sparse;
+pub mod timeline;
+pub mod window_meta;

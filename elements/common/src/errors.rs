@@ -1,0 +1,1 @@
+//! Errors of the lower floors as element messages.

@@ -1,0 +1,1 @@
+//! Logs of the lower floors in GST_DEBUG.
