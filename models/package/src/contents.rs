@@ -1,0 +1,135 @@
+//! What must hold between the manifest and what stands in the files that this crate can read.
+//!
+//! Graphs are not among them: they are compared with the manifest by who loads them.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::tensors::Tensors;
+use crate::{EncoderKind, Manifest, PackageError};
+
+/// How far the length of a vector that must have length 1 may be off; float16 rounds it by 5e-4.
+const UNIT_TOLERANCE: f64 = 1e-2;
+
+/// A package's files, read by name.
+pub(crate) trait Read {
+    /// What errors call the file.
+    fn label(&self, name: &str) -> String;
+    /// The file, whole.
+    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, PackageError>;
+}
+
+/// Compares the tables with the manifest; gives the tagger's classes.
+pub(crate) fn check(manifest: &Manifest, files: &impl Read) -> Result<Option<Vec<String>>, PackageError> {
+    if let (Some(clap), Some(table)) = (&manifest.clap, &manifest.label_embeddings) {
+        check_table(files, &table.file, table.labels.len(), clap.dim as usize)?;
+    }
+    if let Some(clap) = &manifest.clap
+        && let Some(calibration) = &clap.calibration
+    {
+        check_background(files, &calibration.file, clap.dim as usize)?;
+    }
+    let classes =
+        manifest.tagger.as_ref().map(|tagger| read_classes(manifest, files, &tagger.labels)).transpose()?;
+    if let Some(test) = &manifest.self_test {
+        check_self_test(manifest, files, &test.file, classes.as_deref())?;
+    }
+    Ok(classes)
+}
+
+fn length(row: &[f32]) -> f64 {
+    row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+}
+
+fn check_table(files: &impl Read, file: &str, labels: usize, dim: usize) -> Result<(), PackageError> {
+    let bytes = files.read(file)?;
+    let tensors = Tensors::new(files.label(file), &bytes)?;
+    let (_, values) = tensors.shaped("embeddings", &[labels, dim])?;
+    match values.chunks_exact(dim).position(|row| length(row) == 0.0) {
+        Some(row) => {
+            Err(tensors.wrong("embeddings", "vectors with a direction", format!("zeros in row {row}")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_background(files: &impl Read, file: &str, dim: usize) -> Result<(), PackageError> {
+    let bytes = files.read(file)?;
+    let tensors = Tensors::new(files.label(file), &bytes)?;
+    let (_, values) = tensors.shaped("background", &[0, dim])?;
+    for (row, vector) in values.chunks_exact(dim).enumerate() {
+        let length = length(vector);
+        if (length - 1.0).abs() > UNIT_TOLERANCE {
+            return Err(tensors.wrong(
+                "background",
+                "vectors of length 1",
+                format!("{length:.4} in row {row}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn read_classes(manifest: &Manifest, files: &impl Read, file: &str) -> Result<Vec<String>, PackageError> {
+    let wrong = |what, expected: String, found: String| PackageError::Labels {
+        file: files.label(file),
+        what,
+        expected,
+        found,
+    };
+    let bytes = files.read(file)?;
+    let text = str::from_utf8(&bytes).map_err(|e| PackageError::NotUtf8 {
+        file: files.label(file),
+        found: bytes.get(e.valid_up_to()).copied().unwrap_or_default(),
+        position: e.valid_up_to(),
+    })?;
+    let classes: Vec<_> = text.lines().map(|line| line.trim().to_string()).collect();
+    let mut seen = HashSet::new();
+    for (class, number) in classes.iter().zip(1..) {
+        if class.is_empty() || !seen.insert(class) {
+            let expected = "a class that no other line names".into();
+            return Err(wrong("each line", expected, format!("{class:?} in line {number}")));
+        }
+    }
+    let dim = manifest.encoder.output.dim as usize;
+    if manifest.encoder.output.kind == EncoderKind::Logits && classes.len() != dim {
+        let expected = format!("`encoder.output.dim` ({dim})");
+        return Err(wrong("the number of classes", expected, classes.len().to_string()));
+    }
+    if classes.is_empty() {
+        return Err(wrong("the number of classes", "at least 1".into(), "0".into()));
+    }
+    Ok(classes)
+}
+
+fn check_self_test(
+    manifest: &Manifest,
+    files: &impl Read,
+    file: &str,
+    classes: Option<&[String]>,
+) -> Result<(), PackageError> {
+    let bytes = files.read(file)?;
+    let tensors = Tensors::new(files.label(file), &bytes)?;
+    let frames = manifest.window.frames;
+    let samples = manifest.front_end().map_or(u64::from(frames), |f| f.exact_samples(frames.into()));
+    tensors.shaped("samples", &[usize::try_from(samples).unwrap_or(usize::MAX)])?;
+
+    let (log_mel, embedding) = (tensors.has("log_mel"), tensors.has("embedding"));
+    if log_mel {
+        let Some(front_end) = manifest.front_end() else {
+            return Err(tensors.wrong("log_mel", "absent, as `frontend.kind` is in_graph", "one"));
+        };
+        tensors.shaped("log_mel", &[frames as usize, front_end.n_mels as usize])?;
+    }
+    if embedding {
+        let dim = match classes {
+            Some(classes) if manifest.encoder.output.kind == EncoderKind::Logits => classes.len(),
+            _ => manifest.clip_dim() as usize,
+        };
+        tensors.shaped("embedding", &[dim])?;
+    }
+    if log_mel || embedding {
+        return Ok(());
+    }
+    Err(tensors.wrong("embedding", "there, or `log_mel`", "neither"))
+}
