@@ -1,0 +1,370 @@
+//! Compares embeddings with labels.
+
+use listen_package::Clap;
+
+use crate::labels::LabelList;
+use crate::near::{same_form, shown};
+use crate::score::{Background, Defaults, Scale, ScaleError, ScoreKind, to_unit};
+use crate::tagger::ClassMatch;
+use crate::text::{TextError, TextTower};
+
+/// Thresholds where a package says none: a tagger's scores are probabilities.
+const PROBABILITY: (f32, f32) = (0.5, 0.35);
+
+/// Sounds that are nearly always there, for packages that have neither calibration nor background prompts.
+const COMMON_SOUNDS: [&str; 8] =
+    ["silence", "background noise", "speech", "music", "wind", "rain", "traffic noise", "white noise"];
+
+/// How labels are compared.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MatchOptions {
+    /// Sentences that a label is put into at `{}`; empty: the package's.
+    pub prompts: Vec<String>,
+    /// Sounds that the labels are told apart from, besides the package's.
+    pub background: Vec<String>,
+    /// What scores are.
+    pub score: ScoreKind,
+}
+
+/// What a package says about the space that sound and text share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextSpace {
+    /// The manifest's words.
+    pub clap: Clap,
+    /// Embeddings of unrelated sound, where there is a calibration.
+    pub background: Option<Background>,
+}
+
+/// Labels that cannot be compared with a package's embeddings, or an embedding that is of another kind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MatchError {
+    /// The text tower said no.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// The package's numbers make no scores.
+    #[error(transparent)]
+    Scale(#[from] ScaleError),
+    /// A prompt template without a place for the label.
+    #[error("prompt {template:?} has no {{}} that the label could be put into")]
+    Template {
+        /// The template.
+        template: String,
+    },
+    /// A sound is both listened for and told apart from.
+    #[error("{label:?} is both label and background")]
+    BackgroundIsLabel {
+        /// The sound.
+        label: String,
+    },
+    /// Text embeddings of another length than the package says.
+    #[error("the text tower gives {found} values for {text:?}, the package says {expected}")]
+    TextDim {
+        /// The text.
+        text: String,
+        /// Length found.
+        found: usize,
+        /// Length expected.
+        expected: usize,
+    },
+    /// A text embedding without direction.
+    #[error("the embedding of {text:?} is zero or not finite")]
+    NoDirection {
+        /// The text.
+        text: String,
+    },
+    /// A sound embedding of another length.
+    #[error("an embedding of {found} values came, the labels were embedded with {expected}")]
+    Dim {
+        /// Length found.
+        found: usize,
+        /// Length expected.
+        expected: usize,
+    },
+    /// A tagger has no cosines.
+    #[error("score=cosine: the package has fixed classes, which have no cosine")]
+    NoCosine,
+    /// There is no list of classes to fall back to.
+    #[error("labels must be given: the package has a text tower and no classes of its own")]
+    NoLabels,
+    /// The package has nothing that labels could be compared with.
+    #[error(
+        "the package has neither text (keys clap with text or label_embeddings) nor classes (key tagger)"
+    )]
+    NoText,
+    /// The package's classes are no list of labels.
+    #[error("the package's classes: {0}")]
+    ClassNames(#[from] crate::labels::LabelError),
+    /// The package's file of classes.
+    #[error("{file}: {error}")]
+    Classes {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// A class that the package does not have.
+    #[error("the package has no class {class:?}{}", crate::near::hint(near))]
+    UnknownClass {
+        /// The class.
+        class: String,
+        /// Classes like it.
+        near: Vec<String>,
+    },
+    /// A classifier's graph gave another number of scores.
+    #[error("the classifier gives {found} scores for {expected} classes")]
+    ClassCount {
+        /// Scores found.
+        found: usize,
+        /// Classes expected.
+        expected: usize,
+    },
+}
+
+/// Compares embeddings with labels: one embedding in, one score a label out.
+///
+/// A label's vector is the mean of the unit vectors of its prompts (its own, or the templates filled with it, with
+/// underscores as spaces), at unit length again. What a **calibrated** score is depends on what the package knows; `z`
+/// is `(cos - mean) / max(std, min_std)` over the package's embeddings of unrelated sound:
+///
+/// | package has | logit of a label |
+/// |---|---|
+/// | calibration | `a * z + b` |
+/// | calibration and `logit_scale` | `min(a * z + b, logit_scale * cos + logit_bias)` |
+/// | `logit_scale` and `logit_bias` | `logit_scale * cos + logit_bias` |
+/// | `logit_scale` alone (trained with a softmax) | `logit_scale * (cos - highest cosine of the background labels)` |
+/// | nothing | `20 * (cos - highest cosine of the background labels)` |
+///
+/// The score is `sigmoid(logit)`. **Background labels** are the user's and the package's `background_prompts`, embedded
+/// as labels are; one that is a label as well is left out. In the first three rows a label whose logit lies below a
+/// background label's loses that difference once more, `logit - max(0, background - logit)`: a background label never
+/// raises a score, and does not touch a label that is clearer than itself. In the last two rows eight common sounds
+/// stand in where there is no background label.
+///
+/// A **cosine** score is the cosine; background labels play no part. Its default thresholds are the cosines at which
+/// the calibrated score would reach the package's, label by label (first three rows).
+///
+/// An embedding of zeros or with a value that is not finite has the lowest score with every label.
+#[derive(Debug)]
+pub struct Matcher {
+    labels: LabelList,
+    kind: ScoreKind,
+    dim: usize,
+    by: By,
+    /// Of the last embedding: cosines of labels and background labels (classes: none).
+    cosines: Vec<f32>,
+    unit: Vec<f32>,
+}
+
+#[derive(Debug)]
+enum By {
+    Text(TextMatch),
+    Classes(ClassMatch),
+}
+
+#[derive(Debug)]
+struct TextMatch {
+    /// `[labels + background labels, dim]`, each of unit length.
+    units: Vec<f32>,
+    scale: Scale,
+    thresholds: (f64, f64),
+}
+
+impl Matcher {
+    /// Embeds labels and background labels; takes as long as the tower does.
+    pub fn new(
+        tower: &mut dyn TextTower,
+        space: &TextSpace,
+        labels: LabelList,
+        options: &MatchOptions,
+    ) -> Result<Matcher, MatchError> {
+        let clap = &space.clap;
+        let dim = clap.dim as usize;
+        let templates = templates(&options.prompts, &clap.prompt_templates)?;
+        let mut sentences: Vec<Sentences> = Vec::with_capacity(labels.len());
+        for label in &labels {
+            let own = !label.prompts.is_empty();
+            let prompts = if own {
+                label.prompts.clone()
+            } else {
+                fill(tower.reads_sentences(), &templates, &label.text)
+            };
+            sentences.push(Sentences { of: label.text.clone(), prompts });
+        }
+        let background = match options.score {
+            ScoreKind::Calibrated => background_labels(tower, &labels, space, options)?,
+            ScoreKind::Cosine => Vec::new(),
+        };
+        for text in background {
+            let prompts = fill(tower.reads_sentences(), &templates, &text);
+            sentences.push(Sentences { of: text, prompts });
+        }
+        let units = embed(tower, &sentences, dim)?;
+        let scale = Scale::new(clap, space.background.as_ref(), &units)?;
+        let thresholds = (clap.default_threshold, clap.default_offset_threshold);
+        let (cosines, unit) = (vec![0.0; sentences.len()], vec![0.0; dim]);
+        let by = By::Text(TextMatch { units, scale, thresholds });
+        Ok(Matcher { labels, kind: options.score, dim, by, cosines, unit })
+    }
+
+    pub(crate) fn of_classes(labels: LabelList, dim: usize, classes: ClassMatch) -> Matcher {
+        let (kind, by) = (ScoreKind::Calibrated, By::Classes(classes));
+        Matcher { labels, kind, dim, by, cosines: Vec::new(), unit: vec![0.0; dim] }
+    }
+
+    /// What is listened for.
+    pub fn labels(&self) -> &LabelList {
+        &self.labels
+    }
+
+    /// What scores are.
+    pub fn kind(&self) -> ScoreKind {
+        self.kind
+    }
+
+    /// Length of the embeddings that it takes.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// What the package says about the scores of a label.
+    pub fn defaults(&self, label: usize) -> Defaults {
+        let thresholds = match &self.by {
+            By::Classes(_) => Some(PROBABILITY),
+            By::Text(text) if self.kind == ScoreKind::Calibrated => {
+                Some((text.thresholds.0 as f32, text.thresholds.1 as f32))
+            }
+            By::Text(text) => {
+                let at = |score| text.scale.cosine_at(label, score);
+                at(text.thresholds.0).zip(at(text.thresholds.1))
+            }
+        };
+        Defaults { thresholds }
+    }
+
+    /// Scores one embedding, `[dim]` values of any length other than zero: `out` is one score a label.
+    ///
+    /// Allocates nothing (a classifier with a graph of its own does).
+    ///
+    /// # Panics
+    ///
+    /// If `out` is not as long as the list of labels.
+    pub fn scores(&mut self, embedding: &[f32], out: &mut [f32]) -> Result<(), MatchError> {
+        assert_eq!(out.len(), self.labels.len(), "one score a label");
+        if embedding.len() != self.dim {
+            return Err(MatchError::Dim { found: embedding.len(), expected: self.dim });
+        }
+        let text = match &mut self.by {
+            By::Classes(classes) => return classes.scores(embedding, out),
+            By::Text(text) => text,
+        };
+        if !to_unit(embedding, &mut self.unit) {
+            self.forget_cosines();
+            out.fill(self.kind.lowest());
+            return Ok(());
+        }
+        for (cosine, row) in self.cosines.iter_mut().zip(text.units.chunks_exact(self.dim)) {
+            *cosine = crate::score::dot(row, &self.unit).clamp(-1.0, 1.0);
+        }
+        match self.kind {
+            ScoreKind::Cosine => out.copy_from_slice(&self.cosines[..out.len()]),
+            ScoreKind::Calibrated => text.scale.scores(&self.cosines, out),
+        }
+        Ok(())
+    }
+
+    /// The cosine of a label and the last embedding; a class has none, nor has anything without an embedding.
+    pub fn cosine(&self, label: usize) -> Option<f32> {
+        self.cosines.get(label).copied().filter(|cosine| label < self.labels.len() && !cosine.is_nan())
+    }
+
+    /// The last window had no embedding.
+    pub(crate) fn forget_cosines(&mut self) {
+        self.cosines.fill(f32::NAN);
+    }
+}
+
+/// What a vector is the mean of.
+struct Sentences {
+    of: String,
+    prompts: Vec<String>,
+}
+
+fn templates(user: &[String], package: &[String]) -> Result<Vec<String>, MatchError> {
+    let templates = if user.is_empty() { package } else { user };
+    if let Some(template) = templates.iter().find(|template| !template.contains("{}")) {
+        return Err(MatchError::Template { template: shown(template) });
+    }
+    Ok(if templates.is_empty() { vec!["{}".to_owned()] } else { templates.to_vec() })
+}
+
+/// The sentences of one label; a table of labels has its row under the label alone.
+fn fill(sentences: bool, templates: &[String], label: &str) -> Vec<String> {
+    if !sentences {
+        return vec![label.to_owned()];
+    }
+    let spoken = label.replace('_', " ");
+    templates.iter().map(|template| template.replace("{}", &spoken)).collect()
+}
+
+/// The user's background labels, then those of the package's that the tower knows, none twice and none that is a label.
+fn background_labels(
+    tower: &dyn TextTower,
+    labels: &LabelList,
+    space: &TextSpace,
+    options: &MatchOptions,
+) -> Result<Vec<String>, MatchError> {
+    if let Some(label) = options.background.iter().find(|text| is_label(labels, text)) {
+        return Err(MatchError::BackgroundIsLabel { label: shown(label) });
+    }
+    let mut background: Vec<String> = Vec::new();
+    let add = |background: &mut Vec<String>, text: &str| {
+        if !background.iter().any(|have| same_form(have) == same_form(text)) {
+            background.push(text.to_owned());
+        }
+    };
+    options.background.iter().for_each(|text| add(&mut background, text));
+    let not_asked_for = |text: &&str| !is_label(labels, text) && tower.knows(text);
+    let package = space.clap.background_prompts.iter().map(String::as_str);
+    package.filter(not_asked_for).for_each(|text| add(&mut background, text));
+    if background.is_empty() && Scale::is_margin(&space.clap, space.background.as_ref()) {
+        COMMON_SOUNDS.into_iter().filter(not_asked_for).for_each(|text| add(&mut background, text));
+        if background.is_empty() {
+            return Err(ScaleError::NoBackground.into());
+        }
+    }
+    Ok(background)
+}
+
+/// Whether a text is a label or one of its prompts.
+fn is_label(labels: &LabelList, text: &str) -> bool {
+    let form = same_form(text);
+    let same = |other: &String| same_form(other) == form;
+    labels.iter().any(|label| same(&label.text) || label.prompts.iter().any(same))
+}
+
+/// Unit vectors `[sentences, dim]`.
+fn embed(tower: &mut dyn TextTower, all: &[Sentences], dim: usize) -> Result<Vec<f32>, MatchError> {
+    let texts: Vec<String> = all.iter().flat_map(|one| one.prompts.iter().cloned()).collect();
+    let mut vectors = tower.embed(&texts)?.into_iter().zip(&texts);
+    let mut units = Vec::with_capacity(all.len() * dim);
+    let mut unit = vec![0.0; dim];
+    for one in all {
+        let mut sum = vec![0.0f32; dim];
+        for (vector, text) in vectors.by_ref().take(one.prompts.len()) {
+            if vector.len() != dim {
+                let (found, expected) = (vector.len(), dim);
+                return Err(MatchError::TextDim { text: shown(text), found, expected });
+            }
+            if !to_unit(&vector, &mut unit) {
+                return Err(MatchError::NoDirection { text: shown(text) });
+            }
+            sum.iter_mut().zip(&unit).for_each(|(sum, value)| *sum += value);
+        }
+        if !to_unit(&sum, &mut unit) {
+            return Err(MatchError::NoDirection { text: shown(&one.of) });
+        }
+        units.extend_from_slice(&unit);
+    }
+    Ok(units)
+}
