@@ -1,0 +1,408 @@
+//! A graph, loaded: what goes in, what comes out, and a run.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{DynValue, Outlet, TensorElementType, ValueType};
+
+use crate::call::Callable;
+use crate::environment::{LogLevel, environment, log};
+use crate::error::{RuntimeError, Side, dims, run_failed};
+use crate::provider::{Precision, Provider, Setup, registrations};
+use crate::tensor::{DataRef, ElementType, Tensor, TensorData, TensorRef};
+
+/// Where a graph is.
+#[derive(Debug, Clone, Copy)]
+pub enum GraphSource<'a> {
+    /// A file; external data lies beside it.
+    Path(&'a Path),
+    /// The file's contents, without external data. ONNX Runtime makes its own copy of the weights.
+    Bytes(&'a [u8]),
+}
+
+impl fmt::Display for GraphSource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Bytes(bytes) => write!(f, "graph of {} bytes in memory", bytes.len()),
+        }
+    }
+}
+
+/// How a graph is run.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Who computes.
+    pub provider: Provider,
+    /// Which of the provider's devices: a CUDA ordinal; for OpenVINO 0 is the CPU, n its (n-1)th GPU.
+    pub device: u32,
+    /// In which precision, where the provider can choose.
+    pub precision: Precision,
+    /// Threads of one run, the calling one among them; 0 leaves it to the provider. They do not spin.
+    pub intra_op_threads: u32,
+    /// How far ONNX Runtime rewrites the graph.
+    pub optimization: Optimization,
+    /// The copy of the weights that the sessions of one engine share.
+    pub weights: Option<SharedWeights>,
+    /// Where TensorRT keeps its engines; `$XDG_CACHE_HOME/gst-listen/tensorrt` where absent.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// How far ONNX Runtime rewrites a graph while loading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Optimization {
+    /// Not at all: the quickest load.
+    None,
+    /// Redundant nodes removed, constants folded.
+    Basic,
+    /// Nodes fused too, and the layout changed.
+    #[default]
+    All,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            provider: Provider::default(),
+            device: 0,
+            precision: Precision::default(),
+            intra_op_threads: 1,
+            optimization: Optimization::default(),
+            weights: None,
+            cache_dir: None,
+        }
+    }
+}
+
+/// One copy of a graph's weights for the workers of an engine.
+///
+/// Give clones of one value to every [`Session::load`] of **one** graph: the first loads it, the others share what
+/// it loaded, as long as one of them lives. On the CPU provider that is everything (weights, thread pool, allocator);
+/// on the others, which may not be run by two threads at once, every session loads its own.
+#[derive(Debug, Clone)]
+pub struct SharedWeights {
+    /// Sessions that will run at once.
+    workers: u32,
+    slot: Arc<Mutex<Option<Shared>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    graph: String,
+    loaded: Weak<Loaded>,
+}
+
+impl SharedWeights {
+    /// For as many sessions as will run at once: their threads of one pool are `intra_op_threads` for each.
+    pub fn new(workers: usize) -> Self {
+        let workers = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
+        Self { workers, slot: Arc::new(Mutex::new(None)) }
+    }
+}
+
+/// One end of a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Size of each dimension; `None` is any.
+    pub dims: Vec<Option<usize>>,
+    /// Type of its elements.
+    pub element: ElementType,
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.element, dims(&self.dims))
+    }
+}
+
+/// What sessions share.
+struct Loaded {
+    callable: Callable,
+    provider: Provider,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("provider", &self.provider)
+            .field("inputs", &self.inputs)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A loaded graph, for one thread at a time.
+#[derive(Debug)]
+pub struct Session {
+    loaded: Arc<Loaded>,
+}
+
+impl Session {
+    /// Loads ONNX Runtime, if this is the first, and the graph. It may take seconds (TensorRT: minutes).
+    ///
+    /// # Errors
+    /// No library; the provider asked for by name is not there or cannot compute in the precision; the file is not
+    /// there or no graph. With [`Provider::Auto`] a provider that is missing or fails to load the graph is passed
+    /// over for the next, and the logger is told.
+    pub fn load(graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Self, RuntimeError> {
+        let Some(weights) = &options.weights else {
+            return Ok(Self { loaded: Arc::new(load(graph, options, options.intra_op_threads)?) });
+        };
+        let mut slot = weights.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = slot.as_ref()
+            && let Some(loaded) = shared.loaded.upgrade()
+        {
+            let second = graph.to_string();
+            if shared.graph != second {
+                return Err(RuntimeError::Shared { first: shared.graph.clone(), second });
+            }
+            return Ok(Self { loaded });
+        }
+        // One pool for all: the callers themselves compute too, so it holds what they lack.
+        let pool = match options.intra_op_threads {
+            0 => 0,
+            each => (each - 1).saturating_mul(weights.workers).saturating_add(1),
+        };
+        let loaded = Arc::new(load(graph, options, pool)?);
+        if loaded.provider.runs_concurrently() {
+            *slot = Some(Shared { graph: graph.to_string(), loaded: Arc::downgrade(&loaded) });
+        }
+        Ok(Self { loaded })
+    }
+
+    /// Who computes; never [`Provider::Auto`].
+    pub fn provider(&self) -> Provider {
+        self.loaded.provider
+    }
+
+    /// What the graph takes.
+    pub fn inputs(&self) -> &[Port] {
+        &self.loaded.inputs
+    }
+
+    /// What the graph gives.
+    pub fn outputs(&self) -> &[Port] {
+        &self.loaded.outputs
+    }
+
+    /// The input of this name.
+    ///
+    /// # Errors
+    /// There is none: its name and those there are.
+    pub fn input(&self, name: &str) -> Result<&Port, RuntimeError> {
+        index(Side::Input, &self.loaded.inputs, name).map(|i| &self.loaded.inputs[i])
+    }
+
+    /// The output of this name.
+    ///
+    /// # Errors
+    /// There is none: its name and those there are.
+    pub fn output(&self, name: &str) -> Result<&Port, RuntimeError> {
+        index(Side::Output, &self.loaded.outputs, name).map(|i| &self.loaded.outputs[i])
+    }
+
+    /// Runs the graph on named inputs, which are not copied, and gives the named outputs, in their order.
+    ///
+    /// It takes `&mut self` though the weights may be shared: a session is what one thread runs at a time.
+    ///
+    /// # Errors
+    /// A name that the graph has not, an input that is missing or has another type or shape than the graph's, an
+    /// output that is neither float32 nor int64, or whatever ONNX Runtime says.
+    pub fn run(
+        &mut self,
+        inputs: &[(&str, TensorRef<'_>)],
+        outputs: &[&str],
+    ) -> Result<Vec<Tensor>, RuntimeError> {
+        let loaded = &*self.loaded;
+        let mut values = Vec::with_capacity(inputs.len());
+        for (name, tensor) in inputs {
+            let i = index(Side::Input, &loaded.inputs, name)?;
+            check(&loaded.inputs[i], tensor)?;
+            values.push((i, *tensor));
+        }
+        if let Some((_, port)) =
+            loaded.inputs.iter().enumerate().find(|(i, _)| values.iter().all(|(given, _)| given != i))
+        {
+            let given = inputs.iter().map(|(name, _)| (*name).to_owned()).collect();
+            return Err(RuntimeError::Missing { name: port.name.clone(), given });
+        }
+        let wanted: Vec<usize> = outputs
+            .iter()
+            .map(|name| index(Side::Output, &loaded.outputs, name))
+            .collect::<Result<_, _>>()?;
+        with_values(&values, |values| {
+            let results = loaded.callable.run(values, &wanted)?;
+            results.iter().zip(&wanted).map(|(value, &i)| extract(value, &loaded.outputs[i])).collect()
+        })
+    }
+}
+
+/// Calls `run` with the tensors as ONNX Runtime's values, which borrow them.
+///
+/// The values do not leave this function: `DynValue` has no lifetime that would keep the data alive.
+fn with_values<R>(
+    tensors: &[(usize, TensorRef<'_>)],
+    run: impl FnOnce(&[(usize, &DynValue)]) -> Result<R, RuntimeError>,
+) -> Result<R, RuntimeError> {
+    let views: Vec<_> = tensors
+        .iter()
+        .map(|(i, tensor)| {
+            let view =
+                match tensor.data {
+                    DataRef::F32(data) => ort::value::TensorRef::from_array_view((tensor.shape, data))
+                        .map(|view| view.into_dyn()),
+                    DataRef::I64(data) => ort::value::TensorRef::from_array_view((tensor.shape, data))
+                        .map(|view| view.into_dyn()),
+                };
+            view.map(|view| (*i, view)).map_err(run_failed)
+        })
+        .collect::<Result<_, _>>()?;
+    let values: Vec<(usize, &DynValue)> = views.iter().map(|(i, view)| (*i, &**view)).collect();
+    run(&values)
+}
+
+/// Which of `ports` has this name.
+fn index(side: Side, ports: &[Port], name: &str) -> Result<usize, RuntimeError> {
+    ports.iter().position(|port| port.name == name).ok_or_else(|| RuntimeError::Name {
+        side,
+        name: name.to_owned(),
+        known: ports.iter().map(|port| port.name.clone()).collect(),
+    })
+}
+
+/// Whether a tensor fits an input.
+fn check(port: &Port, tensor: &TensorRef<'_>) -> Result<(), RuntimeError> {
+    let found = tensor.element();
+    if port.element != found {
+        return Err(RuntimeError::Type {
+            side: Side::Input,
+            name: port.name.clone(),
+            expected: port.element.to_string(),
+            found: found.to_string(),
+        });
+    }
+    // A graph may leave an input's rank open, which reads like a scalar's: then ONNX Runtime is the judge.
+    let fits = port.dims.is_empty()
+        || port.dims.len() == tensor.shape.len()
+            && port.dims.iter().zip(tensor.shape).all(|(dim, &size)| dim.is_none_or(|dim| dim == size));
+    if !fits {
+        return Err(RuntimeError::Shape {
+            side: Side::Input,
+            name: port.name.clone(),
+            expected: port.dims.clone(),
+            found: tensor.shape.to_vec(),
+        });
+    }
+    if tensor.len() == 0 {
+        return Err(run_failed(format_args!("input {:?} is empty: {:?}", port.name, tensor.shape)));
+    }
+    Ok(())
+}
+
+/// Copies an output out of ONNX Runtime.
+fn extract(value: &DynValue, port: &Port) -> Result<Tensor, RuntimeError> {
+    let sizes = |shape: &ort::value::Shape| shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+    match port.element {
+        ElementType::F32 => {
+            let (shape, data) = value.try_extract_tensor::<f32>().map_err(run_failed)?;
+            Ok(Tensor { shape: sizes(shape), data: TensorData::F32(data.to_vec()) })
+        }
+        ElementType::I64 => {
+            let (shape, data) = value.try_extract_tensor::<i64>().map_err(run_failed)?;
+            Ok(Tensor { shape: sizes(shape), data: TensorData::I64(data.to_vec()) })
+        }
+        ElementType::Other(ref found) => Err(RuntimeError::Type {
+            side: Side::Output,
+            name: port.name.clone(),
+            expected: found.clone(),
+            found: "float32 or int64".to_owned(),
+        }),
+    }
+}
+
+/// Loads with the first provider that can.
+fn load(graph: &GraphSource<'_>, options: &SessionOptions, threads: u32) -> Result<Loaded, RuntimeError> {
+    let mut candidates = options.provider.candidates(options.precision).into_iter().peekable();
+    loop {
+        let Some(provider) = candidates.next() else {
+            return Err(RuntimeError::Precision { provider: options.provider, precision: options.precision });
+        };
+        match load_with(provider, graph, options, threads) {
+            Err(error) if candidates.peek().is_some() => {
+                log(LogLevel::Info, &format!("{graph}: {provider} is passed over: {error}"));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn load_with(
+    provider: Provider,
+    graph: &GraphSource<'_>,
+    options: &SessionOptions,
+    threads: u32,
+) -> Result<Loaded, RuntimeError> {
+    let environment = environment()?;
+    let setup = Setup {
+        device: options.device,
+        precision: options.precision,
+        threads: options.intra_op_threads,
+        cache_dir: options.cache_dir.as_deref(),
+    };
+    let providers = registrations(provider, &setup)?;
+    let failed = |error: &dyn fmt::Display| RuntimeError::Load {
+        graph: graph.to_string(),
+        provider,
+        reason: error.to_string(),
+    };
+    let mut builder = ort::session::Session::builder(environment)
+        .and_then(|b| Ok(b.with_intra_threads(threads as usize)?))
+        .and_then(|b| Ok(b.with_inter_threads(1)?))
+        .and_then(|b| Ok(b.with_intra_op_spinning(false)?))
+        .and_then(|b| Ok(b.with_optimization_level(options.optimization.into())?))
+        .map_err(|error| failed(&error))?;
+    if !providers.is_empty() {
+        builder = builder.with_execution_providers(providers).map_err(|error| provider.missing(error))?;
+    }
+    let session = match graph {
+        GraphSource::Path(path) => builder.commit_from_file(path),
+        GraphSource::Bytes(bytes) => builder.commit_from_memory(bytes),
+    }
+    .map_err(|error| failed(&error))?;
+    let inputs = session.inputs().iter().map(port).collect();
+    let outputs = session.outputs().iter().map(port).collect();
+    let callable = Callable::new(session).map_err(|error| failed(&error))?;
+    Ok(Loaded { callable, provider, inputs, outputs })
+}
+
+/// An end of a graph as ONNX Runtime tells it.
+fn port(outlet: &Outlet) -> Port {
+    let (element, dims) = match outlet.dtype() {
+        ValueType::Tensor { ty, shape, .. } => {
+            let element = match ty {
+                TensorElementType::Float32 => ElementType::F32,
+                TensorElementType::Int64 => ElementType::I64,
+                other => ElementType::Other(other.to_string()),
+            };
+            (element, shape.iter().map(|&size| usize::try_from(size).ok()).collect())
+        }
+        other => (ElementType::Other(other.to_string()), Vec::new()),
+    };
+    Port { name: outlet.name().to_owned(), dims, element }
+}
+
+impl From<Optimization> for GraphOptimizationLevel {
+    fn from(optimization: Optimization) -> Self {
+        match optimization {
+            Optimization::None => Self::Disable,
+            Optimization::Basic => Self::Level1,
+            Optimization::All => Self::All,
+        }
+    }
+}
