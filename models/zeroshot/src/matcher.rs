@@ -95,14 +95,12 @@ pub enum MatchError {
     /// The package's classes are no list of labels.
     #[error("the package's classes: {0}")]
     ClassNames(#[from] crate::labels::LabelError),
-    /// The package's file of classes.
-    #[error("{file}: {error}")]
-    Classes {
-        /// The file.
-        file: String,
-        /// What is wrong with it.
-        error: String,
-    },
+    /// A file of the package could not be read.
+    #[error(transparent)]
+    Package(#[from] listen_package::PackageError),
+    /// A graph of the package failed.
+    #[error(transparent)]
+    Runtime(#[from] listen_runtime::RuntimeError),
     /// A class that the package does not have.
     #[error("the package has no class {class:?}{}", crate::near::hint(near))]
     UnknownClass {

@@ -31,7 +31,8 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> V
             (contained || distance * 3 <= wanted.len().max(letters.len())).then_some((distance, candidate))
         })
         .collect();
-    near.sort_by_key(|(distance, _)| *distance);
+    near.sort_by_key(|(distance, candidate)| (*distance, same_form(candidate)));
+    near.dedup_by_key(|(_, candidate)| same_form(candidate));
     near.into_iter().take(3).map(|(_, candidate)| candidate).collect()
 }
 

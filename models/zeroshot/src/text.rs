@@ -68,6 +68,47 @@ pub enum TextError {
         /// Length of the embeddings.
         dim: usize,
     },
+    /// A package without text.
+    #[error(
+        "the package has neither a text tower (key text) nor a table (key label_embeddings), or no key clap"
+    )]
+    NoTower,
+    /// A tokenizer that cannot be used.
+    #[error("{file}: {error}")]
+    Tokenizer {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// A text that the tokenizer refuses.
+    #[error("{text:?} cannot be cut into tokens: {error}")]
+    Tokens {
+        /// The text.
+        text: String,
+        /// The tokenizer's words.
+        error: String,
+    },
+    /// A text of which nothing is left.
+    #[error("{text:?} has no tokens")]
+    NoTokens {
+        /// The text.
+        text: String,
+    },
+    /// A graph that gives something else than the package says.
+    #[error("the text graph gives {found:?}, expected {expected} of float32")]
+    Shape {
+        /// Shape found.
+        found: Vec<usize>,
+        /// Shape expected.
+        expected: String,
+    },
+    /// A file of the package.
+    #[error(transparent)]
+    Package(#[from] listen_package::PackageError),
+    /// ONNX Runtime, or the graph.
+    #[error(transparent)]
+    Runtime(#[from] listen_runtime::RuntimeError),
 }
 
 /// Embeddings that were computed beforehand, by label.
