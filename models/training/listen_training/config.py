@@ -1,0 +1,95 @@
+"""The one configuration file (TOML)."""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+
+@dataclass
+class Audio:
+    """The audio side and its training."""
+
+    dim: int = 256
+    widths: list = field(default_factory=lambda: [16, 32, 64, 96, 160])
+    trunk: int = 256
+    temporal: int = 2
+    steps: int = 2400
+    batch: int = 64
+    rate: float = 3e-3
+    warmup: int = 150
+    decay: float = 0.02
+    average: float = 0.998
+    save_every: int = 50
+    check_every: int = 150
+    weight_clip: float = 1.0
+    weight_choice: float = 0.5
+    weight_frame: float = 1.0
+    weight_teacher: float = 0.15
+    weight_probe: float = 0.5
+    weight_recall: float = 0.5
+    weight_nonsense: float = 0.2
+    minutes: float = 0.0
+
+
+@dataclass
+class Pool:
+    """The pool of mixes."""
+
+    shards: int = 96
+    workers: int = 2
+
+
+@dataclass
+class Text:
+    """The text tower."""
+
+    pieces: int = 6000
+    width: int = 128
+    inner: int = 192
+    layers: int = 2
+    length: int = 32
+    phrases: int = 60000
+    steps: int = 6000
+    batch: int = 256
+    rate: float = 2e-3
+
+
+@dataclass
+class Package:
+    """What the package says of itself."""
+
+    id: str = "listen-default"
+    window: int = 288
+    hop: int = 96
+    floor: float = 1.0
+
+
+@dataclass
+class Config:
+    """All of it, with a seed and the number of threads (0: as torch likes)."""
+
+    seed: int = 7
+    threads: int = 2
+    teacher: str = ""
+    audioset: str = ""
+    audio: Audio = field(default_factory=Audio)
+    pool: Pool = field(default_factory=Pool)
+    text: Text = field(default_factory=Text)
+    package: Package = field(default_factory=Package)
+
+
+def load(path):
+    """Reads the file; a key that is not known is an error that names it."""
+    raw = tomllib.loads(Path(path).read_text()) if path else {}
+    return build(Config, raw, "")
+
+
+def build(kind, raw, where):
+    """A dataclass from a table."""
+    known = {f.name: f for f in fields(kind)}
+    for key in raw:
+        if key not in known:
+            raise SystemExit(f"configuration: unknown key {where}{key}; known: {', '.join(known)}")
+    inner = {"audio": Audio, "pool": Pool, "text": Text, "package": Package}
+    made = {k: build(inner[k], v, f"{k}.") if k in inner and kind is Config else v for k, v in raw.items()}
+    return kind(**made)

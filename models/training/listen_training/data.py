@@ -1,0 +1,74 @@
+"""The clips of an index, in memory, and what is precomputed of them."""
+
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from . import audio, pool
+from .teacher import Yamnet
+
+
+@dataclass
+class Clips:
+    """Trimmed waveforms of one role with their labels."""
+
+    rows: list
+    waves: list
+    labels: list
+    folds: list
+
+
+def fold_of(row, number):
+    """The part of a clip for cross-fitting: ESC-50's own fold (its files' first character), otherwise by turns."""
+    name = Path(row.path).name
+    return int(name[0]) if row.set == "esc50" and name[:1].isdigit() else number % 5 + 1
+
+
+def load(folder, role, names):
+    """All clips of `role`; `names` grows by labels that it does not have yet."""
+    rows = [r for r in audio.read_index(folder) if r.role == role]
+    waves, labels, folds = [], [], []
+    for i, row in enumerate(rows):
+        x = audio.trim(audio.read(Path(folder) / row.path))
+        peak = np.abs(x).max()
+        waves.append(x / peak * 0.9 if peak > 1e-4 else x)
+        name = row.label.replace("_", " ")
+        if name not in names:
+            names.append(name)
+        labels.append(names.index(name))
+        folds.append(fold_of(row, i))
+    return Clips(rows, waves, labels, folds)
+
+
+def main_set(rows):
+    """The set whose labels are the main ones: the largest that has val rows (else the largest)."""
+    count = {}
+    for r in rows:
+        count[r.set] = count.get(r.set, 0) + (1000 if r.role == "val" else 1)
+    return max(count, key=count.get)
+
+
+def teach(teacher_folder, clips):
+    """The teacher's vectors of each clip's patches: ([patches, 1024], clip number of each patch)."""
+    teacher, vectors, owner = Yamnet(teacher_folder), [], []
+    for i, x in enumerate(clips.waves):
+        _, v = teacher.patches(x)
+        vectors.append(v)
+        owner += [i] * len(v)
+    return np.concatenate(vectors), np.asarray(owner)
+
+
+def start_pool(folder, teacher_folder, clips, main, shards, workers, seed):
+    """Starts the processes that write the pool; returns them."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    context = get_context("fork")
+    started = []
+    for worker in range(workers):
+        arguments = (folder, teacher_folder, clips.waves, clips.labels, clips.folds, main, shards, worker, workers, seed)
+        process = context.Process(target=pool.write, args=arguments, daemon=True)
+        process.start()
+        started.append(process)
+    return started

@@ -1,0 +1,249 @@
+"""Training of the audio side: clip and frames against text, with the teacher's scores and vectors beside."""
+
+import copy
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from . import pool
+from .model import Student
+from .probe import probabilities
+from .words import axes
+
+MEAN, STD = -9.0, 4.3
+
+
+class Items:
+    """The shards that are there, in memory; `refresh` takes in new ones."""
+
+    def __init__(self, folder):
+        self.folder, self.seen, self.shards = Path(folder), set(), []
+        self.refresh()
+
+    def refresh(self):
+        for path in sorted(self.folder.glob("shard-[0-9][0-9][0-9][0-9].npz")):
+            if path not in self.seen:
+                self.seen.add(path)
+                with np.load(path) as f:
+                    self.shards.append({k: f[k] for k in f.files})
+
+    def __len__(self):
+        return len(self.shards) * pool.SHARD
+
+    def draw(self, rng, count):
+        """A batch as a dictionary of arrays."""
+        which, row = rng.integers(len(self.shards), size=count), rng.integers(pool.SHARD, size=count)
+        return {k: np.stack([self.shards[a][k][b] for a, b in zip(which, row, strict=True)]) for k in self.shards[0]}
+
+
+def augment(mel, rng):
+    """Equalisation by a smooth curve and a few erased stripes, on [B, T, 80] log-mel."""
+    batch, frames, bands = mel.shape
+    knots = rng.normal(0, 1.2, size=(batch, 6)) * (rng.random((batch, 1)) < 0.6)
+    at = np.linspace(0, 5, bands)
+    low = np.minimum(at.astype(int), 4)
+    curve = knots[:, low] * (1 - (at - low)) + knots[:, low + 1] * (at - low)
+    mel = np.maximum(mel + curve[:, None, :].astype(np.float32), np.float32(-15.942385))
+    for i in range(batch):
+        if rng.random() < 0.5:
+            n = rng.integers(1, 10)
+            f = rng.integers(bands - n)
+            mel[i, :, f : f + n] = mel[i].mean()
+        if rng.random() < 0.3:
+            n = rng.integers(1, 16)
+            t = rng.integers(frames - n)
+            mel[i, t : t + n] = mel[i].mean()
+    return mel
+
+
+class Texts:
+    """Draws one wording of each label, and some nonsense."""
+
+    def __init__(self, bank):
+        self.bank = bank
+        self.vectors = torch.from_numpy(bank.vectors)
+        self.classes = torch.from_numpy(bank.classes)
+        self.nonsense = torch.from_numpy(bank.nonsense)
+
+    def draw(self, rng):
+        b, pick = self.bank, []
+        for i in range(len(b.labels)):
+            first, last = b.first[i], b.first[i + 1]
+            kind = rng.random()
+            if kind < 0.4:
+                pick.append(first)
+            elif kind < 0.7:
+                pick.append(first + rng.integers(b.plain[i]))
+            else:
+                pick.append(rng.integers(first, last))
+        return self.vectors[np.array(pick)]
+
+
+def overlaps(labels, words):
+    """[labels, labels] booleans: where the first sounds, the second is no negative."""
+    out = np.zeros((len(labels), len(labels)), bool)
+    for a, others in words["overlap"].items():
+        for b in others:
+            if a in labels and b in labels:
+                out[labels.index(a), labels.index(b)] = True
+    return out
+
+
+def targets(batch, labels, overlap):
+    """Frame targets [B, columns, L], clip targets [B, L], and where each is no negative."""
+    count, _, columns = batch["activity"].shape
+    frame = np.zeros((count, columns, labels), np.float32)
+    skip = np.zeros((count, columns, labels), bool)
+    clip, clip_skip = np.zeros((count, labels), np.float32), np.zeros((count, labels), bool)
+    for i in range(count):
+        for source, label in enumerate(batch["labels"][i]):
+            if label < 0:
+                continue
+            on = batch["activity"][i, source]
+            frame[i, on, label] = 1
+            skip[i, on] |= overlap[label]
+            if on.sum() >= 2:
+                clip[i, label] = 1
+            if on.any():
+                clip_skip[i] |= overlap[label]
+                clip_skip[i, label] = True
+    return tuple(map(torch.from_numpy, (frame, skip & (frame == 0), clip, clip_skip & (clip == 0))))
+
+
+def losses(model, batch, texts, rng, config, overlap, probe):
+    """The parts of the loss by name."""
+    mel = torch.from_numpy(augment(batch["mel"].astype(np.float32), rng))
+    x = ((mel - MEAN) / STD).transpose(1, 2).unsqueeze(1).contiguous(memory_format=torch.channels_last)
+    hidden = model.encoder.features(x)
+    tokens = model.encoder.out(hidden)
+    clip = model.head(tokens)
+    labels = texts.draw(rng)
+    count = len(labels)
+    some = texts.nonsense[rng.integers(len(texts.nonsense), size=64)]
+    side = model.text(torch.cat([labels, some, texts.classes]))
+    scale, bias = model.scale.exp(), model.bias
+    frame_target, frame_skip, clip_target, clip_skip = targets(batch, count, overlap)
+    frame_logit = scale * F.normalize(tokens, dim=-1) @ side[: count + 64].T + bias
+    clip_cos = clip @ side[: count + 64].T
+    clip_logit = scale * clip_cos + bias
+    out = {}
+    bce = F.binary_cross_entropy_with_logits
+    weight = (1 + 2 * frame_target) * ~frame_skip
+    out["frame"] = (bce(frame_logit[..., :count], frame_target, reduction="none") * weight).sum(-1).mean()
+    weight = (1 + 2 * clip_target) * ~clip_skip
+    out["clip"] = (bce(clip_logit[:, :count], clip_target, reduction="none") * weight).sum(-1).mean()
+    zero = torch.zeros(())
+    out["nonsense"] = (bce(frame_logit[..., count:], zero.expand_as(frame_logit[..., count:]), reduction="none").sum(-1).mean()
+                       + bce(clip_logit[:, count:], zero.expand_as(clip_logit[:, count:]), reduction="none").sum(-1).mean())
+    # Which of the labels: among those that are in the mix, evenly.
+    wanted = clip_target / clip_target.sum(-1, keepdim=True).clamp(min=1)
+    choice = (20 * clip_cos[:, :count]).masked_fill(clip_skip, -1e4)
+    out["choice"] = -(wanted * torch.log_softmax(choice, -1)).sum(-1).mean()
+    # The teacher's patches: 12 columns, 6 apart.
+    score = torch.from_numpy(batch["scores"].astype(np.float32))
+    patches = score.shape[1]
+    patch = F.normalize(F.avg_pool1d(tokens.transpose(1, 2), 12, 6).transpose(1, 2)[:, :patches], dim=-1)
+    logit = scale * patch @ side[count + 64 :].T + model.teacher_bias
+    out["teacher"] = bce(logit, score, reduction="none").sum(-1).mean()
+    vectors = torch.from_numpy(batch["vectors"].astype(np.float32))
+    guess = model.recall(F.avg_pool1d(hidden.transpose(1, 2), 12, 6).transpose(1, 2)[:, :patches])
+    out["recall"] = (1 - F.cosine_similarity(guess, vectors.sqrt(), dim=-1)).mean() + F.mse_loss(guess, vectors.sqrt())
+    if probe is not None:
+        soft, sure = probabilities(probe, batch)
+        with_main = torch.log_softmax(20 * patch @ side[torch.from_numpy(probe["main"])].T, -1)
+        soft, sure = torch.from_numpy(soft), torch.from_numpy(sure)
+        out["probe"] = -((soft * with_main).sum(-1) * sure).sum() / sure.sum().clamp(min=1)
+    return out
+
+
+@torch.no_grad()
+def check(model, val, vectors):
+    """Top-1 and top-3 on whole val clips: the mean of the windows' clip cosines."""
+    model.eval()
+    side = model.text(vectors)
+    hits, three = 0, 0
+    for mel, label in val:
+        x = ((torch.from_numpy(mel) - MEAN) / STD).transpose(1, 2).unsqueeze(1)
+        cos = (model.head(model.encoder(x)) @ side.T).topk(min(3, len(mel)), dim=0).values.mean(0)
+        best = cos.topk(3).indices.tolist()
+        hits += best[0] == label
+        three += label in best
+    model.train()
+    return hits / len(val), three / len(val)
+
+
+def rate_at(step, config):
+    """Warm-up, then a cosine to a hundredth."""
+    if step < config.warmup:
+        return config.rate * (step + 1) / config.warmup
+    part = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
+    return config.rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * part)))
+
+
+def train(config, work, bank, words, val, probe, main, seed, log):
+    """Trains (or goes on with) the audio side; `work/audio.pt` is the checkpoint; returns the averaged model."""
+    work = Path(work)
+    torch.manual_seed(seed)
+    mean, map_ = axes(np.concatenate([bank.vectors, bank.classes]).astype(np.float64), config.dim)
+    model = Student(config, mean, map_)
+    model.encoder = model.encoder.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(model)
+    heavy = [p for p in model.parameters() if p.ndim > 1]
+    light = [p for p in model.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW([{"params": heavy, "weight_decay": config.decay}, {"params": light, "weight_decay": 0.0}], lr=config.rate, betas=(0.9, 0.98))
+    step, path = 0, work / "audio.pt"
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        step = state["step"]
+    items, texts, overlap = Items(work / "pool"), Texts(bank), overlaps(bank.labels, words)
+    names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
+    began, model_steps, sums = time.time(), 0, {}
+    while step < config.steps:
+        if step % 50 == 0:
+            items.refresh()
+        rng = np.random.default_rng([seed, 1, step])
+        for group in optimiser.param_groups:
+            group["lr"] = float(rate_at(step, config))
+        parts = losses(model, items.draw(rng, config.batch), texts, rng, config, overlap, probe)
+        total = sum(getattr(config, f"weight_{k}") * v for k, v in parts.items())
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+        step, model_steps = step + 1, model_steps + 1
+        decay = min(config.average, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+                a.lerp_(b, 1 - decay) if a.is_floating_point() else a.copy_(b)
+        for k, v in parts.items():
+            sums[k] = sums.get(k, 0.0) + float(v.detach())
+        if step % 25 == 0:
+            line = {"step": step, "seconds": round((time.time() - began) / model_steps, 3), "rate": rate_at(step, config), "items": len(items),
+                    "scale": float(model.scale.detach().exp()), "bias": float(model.bias.detach()), **{k: round(v / 25, 4) for k, v in sums.items()}}
+            sums = {}
+            if step % config.check_every == 0 or step == config.steps:
+                line["top1"], line["top3"] = check(average, val, names)
+            log(line)
+        if step % config.save_every == 0 or step == config.steps:
+            state = {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+            torch.save(state, path.with_suffix(".part"))
+            path.with_suffix(".part").rename(path)
+    return average.eval()
+
+
+def logger(path):
+    """Appends a JSON line and prints it."""
+
+    def log(line):
+        with open(path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(" ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()), flush=True)
+
+    return log
