@@ -25,10 +25,43 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Manifest, PackageError> 
     // Before the form, which another version may well have changed.
     expect(file, &value, "format", &Manifest::FORMAT.into())?;
     expect(file, &value, "version", &Manifest::VERSION.into())?;
-    read(&value).map_err(|(key, reason)| {
+    let manifest: Manifest = read(&value).map_err(|(key, reason)| {
         let (key, reason) = inside(&value, key, reason);
         form(key, reason)
-    })
+    })?;
+    // Serde also takes a variant's number, and a map of its name, for its name: other readers of the format do not.
+    let written = serde_json::to_value(&manifest).map_err(|e| form(".".into(), e.to_string()))?;
+    match differs(&value, &written) {
+        Some((key, reason)) => Err(form(key, reason)),
+        None => Ok(manifest),
+    }
+}
+
+/// The first place where `found` is not what the format writes, and why; what may be left out may also be there empty.
+fn differs(found: &Value, written: &Value) -> Option<(String, String)> {
+    let within = |key: String, found, written| {
+        differs(found, written).map(|(inner, reason)| match inner.as_str() {
+            "." => (key, reason),
+            inner => (format!("{key}.{inner}"), reason),
+        })
+    };
+    match (found, written) {
+        (Value::Object(f), Value::Object(w)) => f.iter().find_map(|(key, found)| match (found, w.get(key)) {
+            (found, Some(written)) => within(key.clone(), found, written),
+            (_, None) => None,
+        }),
+        (Value::Array(f), Value::Array(w)) if f.len() == w.len() => f
+            .iter()
+            .zip(w)
+            .enumerate()
+            .find_map(|(i, (found, written))| within(i.to_string(), found, written)),
+        (found, written)
+            if found == written || found.as_f64().is_some_and(|f| written.as_f64() == Some(f)) =>
+        {
+            None
+        }
+        (found, written) => Some((".".into(), format!("invalid value: {found}, expected {written}"))),
+    }
 }
 
 /// Whether `key` is there and is what this program reads.
