@@ -24,7 +24,8 @@ fn front_ends() -> [(&'static str, FrontEnd); 5] {
 
 fn bytes(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
-    fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}; run `python tests/golden/make_golden.py`"))
+    fs::read(&path)
+        .unwrap_or_else(|error| panic!("{path}: {error}; run `python tests/golden/make_golden.py`"))
 }
 
 fn floats(name: &str) -> Vec<f32> {
@@ -68,7 +69,10 @@ fn assert_agrees(name: &str, signal: &str, ours: &[f32]) {
     let theirs = floats(&format!("{name}.{signal}.f32"));
     assert_eq!(ours.len(), theirs.len(), "{name} of {signal}");
     for (i, (a, b)) in ours.iter().zip(&theirs).enumerate() {
-        assert!((f64::from(*a) - f64::from(*b)).abs() < TOLERANCE, "{name} of {signal}, value {i}: {a} and not {b}");
+        assert!(
+            (f64::from(*a) - f64::from(*b)).abs() < TOLERANCE,
+            "{name} of {signal}, value {i}: {a} and not {b}"
+        );
     }
 }
 
@@ -91,17 +95,28 @@ fn ten_seconds_agree_in_shape_moments_and_points() {
     for (name, front_end) in front_ends() {
         let (golden, bands) = (golden(name), front_end.n_mels as usize);
         let frames = log_mel(&front_end, &sweep(front_end.sample_rate)).unwrap();
-        assert_eq!([frames.len() / bands, bands], [index(&golden["shape"][0]), index(&golden["shape"][1])], "{name}");
+        assert_eq!(
+            [frames.len() / bands, bands],
+            [index(&golden["shape"][0]), index(&golden["shape"][1])],
+            "{name}"
+        );
 
         let count = frames.len() as f64;
         let mean = frames.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
         let variance = frames.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
         assert!((mean - number(&golden["mean"])).abs() < TOLERANCE, "{name}: mean {mean}");
-        assert!((variance.sqrt() - number(&golden["std"])).abs() < TOLERANCE, "{name}: deviation {}", variance.sqrt());
+        assert!(
+            (variance.sqrt() - number(&golden["std"])).abs() < TOLERANCE,
+            "{name}: deviation {}",
+            variance.sqrt()
+        );
         for point in golden["points"].as_array().unwrap() {
             let (band, frame, theirs) = (index(&point[0]), index(&point[1]), number(&point[2]));
             let ours = f64::from(frames[frame * bands + band]);
-            assert!((ours - theirs).abs() < TOLERANCE, "{name}, frame {frame}, band {band}: {ours} and not {theirs}");
+            assert!(
+                (ours - theirs).abs() < TOLERANCE,
+                "{name}, frame {frame}, band {band}: {ours} and not {theirs}"
+            );
         }
     }
 }
@@ -110,7 +125,14 @@ fn ten_seconds_agree_in_shape_moments_and_points() {
 #[test]
 fn the_published_check_values_hold() {
     let stated = [
-        ("m2d_16k", -9.035327, 3.770717, [1.82431, 3.43744, -10.56703, -15.94239, -10.13203], 2.00069846, 388),
+        (
+            "m2d_16k",
+            -9.035327,
+            3.770717,
+            [1.82431, 3.43744, -10.56703, -15.94239, -10.13203],
+            2.00069846,
+            388,
+        ),
         ("m2d_32k", -8.327646, 3.926248, [2.80891, -7.51156, 1.88436, -15.94239, -9.01584], 1.99953584, 777),
         ("byol_a", -7.234019, 3.886667, [3.66144, -7.33033, -1.15219, -15.94239, -6.75792], 4.09573853, 966),
     ];
@@ -123,10 +145,16 @@ fn the_published_check_values_hold() {
         assert_eq!(frames.len(), 1_001 * bands);
         let ours = frames.iter().map(|&v| f64::from(v)).sum::<f64>() / frames.len() as f64;
         let spread = frames.iter().map(|&v| (f64::from(v) - ours).powi(2)).sum::<f64>() / frames.len() as f64;
-        assert!((ours - mean).abs() < 2e-6 && (spread.sqrt() - deviation).abs() < 2e-6, "{name}: {ours}, {spread}");
+        assert!(
+            (ours - mean).abs() < 2e-6 && (spread.sqrt() - deviation).abs() < 2e-6,
+            "{name}: {ours}, {spread}"
+        );
         for ((band, frame), value) in points.into_iter().zip(values) {
             let ours = f64::from(frames[frame * bands + band]);
-            assert!((ours - value).abs() < 1.5e-5, "{name}, frame {frame}, band {band}: {ours} and not {value}");
+            assert!(
+                (ours - value).abs() < 1.5e-5,
+                "{name}, frame {frame}, band {band}: {ours} and not {value}"
+            );
         }
         let bank = Filterbank::new(front_end);
         assert_eq!(bank.iter().count(), nonzero, "{name}");
@@ -143,11 +171,13 @@ fn the_triangles_agree_with_numpy() {
         assert_eq!(bank.iter().count(), index(&golden["filterbank_nonzero"]), "{name}");
         for peak in golden["filterbank_peaks"].as_array().unwrap() {
             let (band, bin, weight) = (index(&peak[0]), index(&peak[1]), number(&peak[2]));
-            let ours = bank.iter().find(|&(b, k, _)| (b, k) == (band, bin)).map(|(_, _, weight)| weight).unwrap();
+            let ours =
+                bank.iter().find(|&(b, k, _)| (b, k) == (band, bin)).map(|(_, _, weight)| weight).unwrap();
             assert!((ours - weight).abs() < 1e-10, "{name}, band {band}, bin {bin}: {ours} and not {weight}");
         }
     }
-    let low: Vec<f64> = Filterbank::new(&FrontEnd::m2d_16k()).iter().take(2).map(|(_, _, weight)| weight).collect();
+    let low: Vec<f64> =
+        Filterbank::new(&FrontEnd::m2d_16k()).iter().take(2).map(|(_, _, weight)| weight).collect();
     assert!((low[0] - 0.022_368_6).abs() < 1e-7 && (low[1] - 0.002_418_68).abs() < 1e-8, "{low:?}");
 }
 
