@@ -157,7 +157,8 @@ impl StepGrid {
     pub fn given(&self, valid_frames: u32, steps: u32, first: bool, last: bool) -> Range<usize> {
         let real = valid_frames.div_ceil(self.frames_per_step).min(steps);
         let begin = if first || !self.overlaps() { 0 } else { self.lead_steps() };
-        let end = if last || !self.overlaps() { real } else { real.min(self.lead_steps() + self.hop_steps()) };
+        let end =
+            if last || !self.overlaps() { real } else { real.min(self.lead_steps() + self.hop_steps()) };
         begin.min(end) as usize..end as usize
     }
 
@@ -227,9 +228,15 @@ mod tests {
 
     #[test]
     fn every_step_of_a_stream_is_given_exactly_once_and_in_order() {
-        for (per_step, window, hop) in
-            [(1, 10, 3), (16, 608, 304), (16, 1001, 96), (16, 1001, 16), (2, 1001, 100), (8, 96, 48), (8, 96, 96)]
-        {
+        for (per_step, window, hop) in [
+            (1, 10, 3),
+            (16, 608, 304),
+            (16, 1001, 96),
+            (16, 1001, 16),
+            (2, 1001, 100),
+            (8, 96, 48),
+            (8, 96, 96),
+        ] {
             let steps = StepGrid::new(per_step, window, hop);
             assert!(steps.fits());
             let grid = WindowGrid::new(window, hop).with_lead(steps.lead_frames());
@@ -245,7 +252,10 @@ mod tests {
                         next = start + u64::from(per_step);
                     }
                 }
-                assert!(next >= frames.into() || !steps.overlaps(), "{per_step} {window}/{hop}: {next} of {frames}");
+                assert!(
+                    next >= frames.into() || !steps.overlaps(),
+                    "{per_step} {window}/{hop}: {next} of {frames}"
+                );
             }
         }
     }

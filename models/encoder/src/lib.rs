@@ -1,8 +1,62 @@
 //! Log-mel frames to windows to embeddings.
+//!
+//! A [`Plan`] is what a package makes of the user's options. A [`WindowStream`] belongs to one stream: it cuts its frames
+//! into windows, measures their level, normalises and pads them, and gives [`WindowJob`]s. [`open`] gives the engine that
+//! all streams share: its [`EncoderModel`]s make an [`Embedding`] of each job, the same whatever else is in the batch.
+//!
+//! Nothing here knows about GStreamer, clocks or labels: the frame index is the only notion of time. Frames are counted
+//! from the start of the stream (its last reset); where the front end is in the graph, frames are samples.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use listen_encoder::{EncoderOptions, Plan, WindowStream, open};
+//! use listen_package::Package;
+//! use listen_runtime::Limits;
+//!
+//! let package = Package::open("clap2025.pkg".as_ref(), true)?;
+//! let options = EncoderOptions { hop_frames: Some(50), ..Default::default() };
+//! let plan = Plan::new(package.manifest(), &options)?;
+//! let client = open(&package, &options)?.client();
+//! let mut stream = WindowStream::new(package.manifest(), &plan)?;
+//!
+//! # let frames = [0.0; 80];
+//! stream.push(&frames, |job| {
+//!     let _ = client.submit(job, Limits::default());
+//! });
+//! if let Some(Ok(embedding)) = client.recv_timeout(Duration::from_secs(1)) {
+//!     println!("frame {}: {} dB, {:?}", embedding.start_frame, embedding.level_db, embedding.data);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Whoever keeps the frames himself (m2dencode has them in a ring) asks [`WindowGrid`] which windows are whole, takes one
+//! out, and has a [`Preparer`] make the job.
+//!
+//! # What is given when
+//! The stream's last window is given at its end when it holds a frame that no earlier window covered, or, with
+//! `output=frames` or `tokens`, a time step that no earlier window gave. It is padded as [`Preparer`] says; time steps that
+//! stand on padding alone are not given. Which time steps a window gives: [`StepGrid`].
 mod cutter;
+mod error;
+mod graphs;
 mod grid;
+mod model;
 mod normalize;
+mod open;
+mod options;
+mod plan;
+mod prepare;
+mod recipe;
+mod self_test;
 mod tensor;
+
 pub use cutter::{Window, WindowCutter};
+pub use error::EncoderError;
 pub use grid::{StepGrid, WindowGrid};
+pub use model::{Embedding, EncoderModel};
 pub use normalize::{Normalizer, Statistics};
+pub use open::open;
+pub use options::EncoderOptions;
+pub use plan::Plan;
+pub use prepare::{Preparer, WindowJob, WindowStream, condition};

@@ -136,7 +136,8 @@ mod tests {
         let keep = (-0.01f64 / 2.0).exp();
         let weight = |age: i32| (1.0 - keep) * keep.powi(age);
         let start = keep.powi(300);
-        let parts = || frames.chunks(width).rev().enumerate().map(|(age, f)| (weight(age as i32), moments(f)));
+        let parts =
+            || frames.chunks(width).rev().enumerate().map(|(age, f)| (weight(age as i32), moments(f)));
         let mean = start * -7.0 + parts().map(|(w, (m, _))| w * m).sum::<f64>();
         let square = start * (16.0 + 49.0) + parts().map(|(w, (m, v))| w * (v + m * m)).sum::<f64>();
         assert!((s.mean - mean).abs() < 1e-12, "{} {mean}", s.mean);

@@ -1,0 +1,44 @@
+//! What the user asks of an encoder.
+
+use listen_package::{Edge, Output, Precision};
+use listen_runtime::Provider;
+
+/// What the user asks of an encoder; `None` leaves it to the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncoderOptions {
+    /// What runs the graph.
+    pub provider: Provider,
+    /// Which device of the provider.
+    pub device: u32,
+    /// Which of the package's graphs; `None`: float32 if there is one, else the most exact.
+    pub precision: Option<Precision>,
+    /// Threads inside one run; 0: the runtime's choice.
+    pub intra_op_threads: u32,
+    /// Sessions that run at the same time; 0: cores ÷ `intra_op_threads`.
+    pub workers: usize,
+    /// Frames in a window.
+    pub window_frames: Option<u32>,
+    /// Frames from one window's start to the next one's.
+    pub hop_frames: Option<u32>,
+    /// Whether a window's edge frames see the samples around it. The encoder only hands it on: frames come made.
+    pub edge: Option<Edge>,
+    /// What an embedding stands for.
+    pub output: Option<Output>,
+}
+
+impl Default for EncoderOptions {
+    /// The package's defaults, on whatever provider there is, one session of one thread.
+    fn default() -> Self {
+        Self {
+            provider: Provider::Auto,
+            device: 0,
+            precision: None,
+            intra_op_threads: 1,
+            workers: 1,
+            window_frames: None,
+            hop_frames: None,
+            edge: None,
+            output: None,
+        }
+    }
+}

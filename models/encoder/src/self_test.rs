@@ -1,0 +1,109 @@
+//! The package's self-test: its sound, through our front end and its graphs.
+
+use listen_features::log_mel;
+use listen_package::{Manifest, Output, Package, PackageError, Precision, SelfTest};
+
+use crate::{EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, condition};
+
+/// Smallest cosine where the graph has not the full precision. Exporters refuse a mean below 0.995; one window may be
+/// a little below the mean.
+const MIN_COSINE_REDUCED: f64 = 0.99;
+
+/// Computes the package's test sound and compares it with what the package says.
+///
+/// `samples` go through the front end as a recording of their own; the frames, one default window, become the clip
+/// embedding. In a precision below float32 the cosine may be down to 0.99.
+///
+/// # Errors
+/// A log-mel or an embedding that differs by more than the package allows, with both numbers.
+pub(crate) fn run(
+    package: &Package,
+    precision: Precision,
+    model: &mut EncoderModel,
+) -> Result<(), EncoderError> {
+    let manifest = package.manifest();
+    let Some(test) = &manifest.self_test else { return Ok(()) };
+    let (_, samples) = package.tensor_f32(&test.file, "samples")?;
+    let frames = match package.front_end() {
+        Some(front_end) => {
+            let samples: Vec<f32> = samples.iter().map(|&s| condition(&manifest.audio, s)).collect();
+            let frames = log_mel(front_end, &samples)?;
+            if let Some(expected) = optional(package, test, "log_mel")? {
+                compare_log_mel(test, &frames, &expected, front_end.n_mels as usize)?;
+            }
+            frames
+        }
+        None => samples,
+    };
+    match optional(package, test, "embedding")? {
+        Some(expected) => compare_embedding(manifest, test, precision, model, &frames, &expected),
+        None => Ok(()),
+    }
+}
+
+/// A tensor that the test may leave out.
+fn optional(package: &Package, test: &SelfTest, tensor: &str) -> Result<Option<Vec<f32>>, EncoderError> {
+    match package.tensor_f32(&test.file, tensor) {
+        Ok((_, values)) => Ok(Some(values)),
+        // Its type and shape were checked when the package was opened: it can only be absent.
+        Err(PackageError::Tensor { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn compare_log_mel(
+    test: &SelfTest,
+    found: &[f32],
+    expected: &[f32],
+    bands: usize,
+) -> Result<(), EncoderError> {
+    let difference = |(found, expected): (&f32, &f32)| (f64::from(*found) - f64::from(*expected)).abs();
+    let differences = found.iter().zip(expected).map(difference).enumerate();
+    let (at, worst) = differences.fold((0, 0.0), |most, next| if next.1 > most.1 { next } else { most });
+    if worst <= test.log_mel_max_abs && found.len() == expected.len() {
+        return Ok(());
+    }
+    Err(EncoderError::SelfTestLogMel {
+        file: test.file.clone(),
+        found: worst,
+        allowed: test.log_mel_max_abs,
+        frame: at / bands.max(1),
+        band: at % bands.max(1),
+    })
+}
+
+fn compare_embedding(
+    manifest: &Manifest,
+    test: &SelfTest,
+    precision: Precision,
+    model: &mut EncoderModel,
+    frames: &[f32],
+    expected: &[f32],
+) -> Result<(), EncoderError> {
+    // Whatever the stream's window and output: the default window as a clip.
+    let clip = EncoderOptions {
+        output: Some(Output::Clip),
+        precision: Some(precision),
+        ..EncoderOptions::default()
+    };
+    let plan = Plan::new(manifest, &clip)?;
+    let window = Window { start_frame: 0, frames, first: true, last: true };
+    let job = Preparer::new(manifest, &plan)?.prepare(&window);
+    let embeddings = model.encode(&[&job], Output::Clip)?;
+    let found = embeddings.first().map_or(0.0, |embedding| cosine(&embedding.data, expected));
+    let allowed = match precision {
+        Precision::Fp32 => test.embedding_min_cos,
+        Precision::Fp16 | Precision::Bf16 | Precision::Int8 => test.embedding_min_cos.min(MIN_COSINE_REDUCED),
+    };
+    if found >= allowed {
+        return Ok(());
+    }
+    Err(EncoderError::SelfTestEmbedding { file: test.file.clone(), found, allowed, precision })
+}
+
+/// Cosine of the angle between two vectors; 0 where one is of zeros.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(&p, &q)| f64::from(p) * f64::from(q)).sum::<f64>();
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    if lengths > 0.0 { dot(a, b) / lengths } else { 0.0 }
+}
