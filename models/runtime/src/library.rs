@@ -121,7 +121,7 @@ pub(crate) fn find<T>(open: impl FnMut(&Path) -> Result<T, String>) -> Result<T,
     let mut search = Search { open, tried: Vec::new() };
     match search.run(&Surroundings::here()) {
         Some((opened, place)) => {
-            let place = if place.is_absolute() { place } else { mapped(&place).unwrap_or(place) };
+            let place = if place.is_absolute() { place } else { mapped().unwrap_or(place) };
             // Whoever was first loaded the library of this process; a later environment uses the same.
             let _ = LOADED.set(place);
             Ok(opened)
@@ -221,13 +221,13 @@ fn sonames() -> Vec<String> {
     names
 }
 
-/// The file that the linker found for a name: the one mapped into this process.
-fn mapped(name: &Path) -> Option<PathBuf> {
-    let name = name.to_str()?;
+/// The file that the linker found: the one mapped into this process. Links are followed, so its name may be another.
+fn mapped() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let mut files = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
-    // The linker may have followed a link: the file's own name is longer (libonnxruntime.so.1.21.0).
-    files.find(|path| path.rsplit('/').next().is_some_and(|file| file.starts_with(name))).map(PathBuf::from)
+    files
+        .find(|path| path.rsplit('/').next().is_some_and(|f| f.starts_with("libonnxruntime.so")))
+        .map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod shared;
 mod stats;
 mod worker;
 
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
