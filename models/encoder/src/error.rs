@@ -10,7 +10,8 @@ use listen_runtime::RuntimeError;
 pub enum EncoderError {
     /// A window that the encoder does not take.
     #[error(
-        "a window of {found} frames: the encoder takes {min} to {max} frames in multiples of {multiple_of}, or its own {default}"
+        "a window of {found} frames: the encoder takes {min} to {max} frames in multiples of {multiple_of}, \
+         or its own {default}"
     )]
     Window {
         /// Asked for.
@@ -29,7 +30,8 @@ pub enum EncoderError {
     Hop,
     /// Steps of one window would lie between those of the next.
     #[error(
-        "a hop of {hop} frames: with output=frames or tokens overlapping windows are a multiple of the encoder's {frames_per_step} frames per time step apart; the nearest are {below} and {above}"
+        "a hop of {hop} frames: with output=frames or tokens overlapping windows are a multiple of the encoder's \
+         {frames_per_step} frames per time step apart; the nearest are {below} and {above}"
     )]
     HopBetweenSteps {
         /// Asked for, in frames.
@@ -79,7 +81,8 @@ pub enum EncoderError {
     },
     /// The front end does not give the package's log-mel.
     #[error(
-        "self-test {file}: the log-mel differs from the package's by up to {found:e} (frame {frame}, band {band}), {allowed:e} is allowed"
+        "self-test {file}: the log-mel differs from the package's by up to {found:e} (frame {frame}, band {band}), \
+         {allowed:e} is allowed"
     )]
     SelfTestLogMel {
         /// The test's file.
@@ -95,7 +98,8 @@ pub enum EncoderError {
     },
     /// The encoder does not give the package's embedding.
     #[error(
-        "self-test {file}: the embedding's cosine to the package's is {found:.6}, at least {allowed:.6} is expected in {}",
+        "self-test {file}: the embedding's cosine to the package's is {found:.6}, at least {allowed:.6} is \
+         expected in {}",
         precision_name(Some(*precision))
     )]
     SelfTestEmbedding {

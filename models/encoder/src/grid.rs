@@ -100,7 +100,7 @@ impl WindowGrid {
 /// it is nearest to: of the `S` steps of a window and `m = hop / n` steps of a hop, the steps
 /// `[floor((S - m) / 2), floor((S - m) / 2) + m)`; the stream's first window also gives all before, its last one also
 /// all after, up to the last step with a frame of real sound in it. Where they do not overlap a window gives all its
-/// steps. The hop of overlapping windows is a multiple of `n` ([`StepGrid::fits`]): otherwise the steps of one window
+/// steps: a hop of one window gives a recording's steps as the papers compute them. The hop of overlapping windows is a multiple of `n` ([`StepGrid::fits`]): otherwise the steps of one window
 /// would lie between those of the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepGrid {

@@ -223,7 +223,7 @@ impl Model for EncoderModel {
     type Output = Embedding;
 
     fn run(&mut self, batch: &mut Vec<WindowJob>) -> Vec<Result<Embedding, RuntimeError>> {
-        let jobs: Vec<WindowJob> = batch.drain(..).collect();
+        let jobs = std::mem::take(batch);
         let mut results: Vec<Option<Result<Embedding, RuntimeError>>> = jobs.iter().map(|_| None).collect();
         let mut order: Vec<usize> = (0..jobs.len()).collect();
         order.sort_by_key(|&i| jobs[i].frames); // stable: within a length in the order in which they came

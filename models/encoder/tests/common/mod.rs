@@ -15,6 +15,11 @@ pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../package/fixtures").join(name)
 }
 
+/// A graph of `graphs/make_graphs.py`.
+pub fn graph(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs").join(name)
+}
+
 pub fn open(folder: &Path) -> Arc<Package> {
     Package::open(folder, true).unwrap_or_else(|e| panic!("{e}"))
 }
