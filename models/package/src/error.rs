@@ -14,10 +14,12 @@ use listen_features::FrontEndError;
 #[non_exhaustive]
 pub enum PackageError {
     /// A file that is not there or cannot be read.
-    #[error("{file}: {source}")]
+    #[error("{file}{}: {source}", key.as_ref().map(|key| format!(" (`{key}`)")).unwrap_or_default())]
     Unreadable {
         /// The file.
         file: String,
+        /// Where the manifest names it.
+        key: Option<String>,
         /// What the system says.
         source: Arc<io::Error>,
     },
@@ -113,10 +115,12 @@ pub enum PackageError {
         property: &'static str,
     },
     /// A file whose content is not what the manifest says.
-    #[error("{file}: sha256 must be {expected} (as the manifest says), found {found}")]
+    #[error("{file}: its sha256 must be {expected} (`{key}`), found {found}")]
     Checksum {
         /// The file.
         file: String,
+        /// Where the manifest says what it is.
+        key: String,
         /// The manifest's.
         expected: String,
         /// The file's.

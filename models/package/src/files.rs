@@ -31,7 +31,7 @@ pub(crate) enum Files {
 impl Files {
     /// The files of a folder.
     pub(crate) fn folder(folder: &Path) -> Result<Self, PackageError> {
-        let canonical = fs::canonicalize(folder).map_err(|e| unreadable(folder.display(), e))?;
+        let canonical = fs::canonicalize(folder).map_err(|e| unreadable(folder.display(), MANIFEST, e))?;
         Ok(Self::Folder(canonical))
     }
 
@@ -54,7 +54,7 @@ impl Files {
             Self::Folder(folder) => File::open(folder.join(MANIFEST))
                 // One more than allowed, should it have grown since.
                 .and_then(|file| file.take(MAX_MANIFEST + 1).read_to_end(&mut bytes))
-                .map_err(|e| unreadable(&label, e))?,
+                .map_err(|e| unreadable(&label, MANIFEST, e))?,
         };
         at_most(&label, "a manifest", MAX_MANIFEST, bytes.len() as u64)?;
         Ok(bytes.into())
@@ -99,13 +99,13 @@ impl Files {
             Self::Compiled(files) => return Ok(compiled(files, name, &label)?.len() as u64),
             Self::Folder(folder) => folder,
         };
-        let found = fs::canonicalize(folder.join(name)).map_err(|e| unreadable(&label, e))?;
+        let found = fs::canonicalize(folder.join(name)).map_err(|e| unreadable(&label, name, e))?;
         if !found.starts_with(folder) {
             let (key, package) = (key.into(), folder.clone());
             return Err(PackageError::Outside { file: label, key, package, found });
         }
         // Asked before the file is opened: a pipe would not come back from that.
-        let metadata = fs::metadata(&found).map_err(|e| unreadable(&label, e))?;
+        let metadata = fs::metadata(&found).map_err(|e| unreadable(&label, name, e))?;
         if metadata.is_file() {
             return Ok(metadata.len());
         }
@@ -123,7 +123,7 @@ impl Files {
             }
             Self::Folder(folder) => folder,
         };
-        let file = File::open(folder.join(name)).map_err(|e| unreadable(&label, e))?;
+        let file = File::open(folder.join(name)).map_err(|e| unreadable(&label, name, e))?;
         let (mut file, mut buffer, mut read) = (file.take(MAX_FILE + 1), vec![0; 1 << 16], 0);
         loop {
             match file.read(&mut buffer) {
@@ -133,7 +133,7 @@ impl Files {
                     read += n as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(unreadable(&label, e)),
+                Err(e) => return Err(unreadable(&label, name, e)),
             }
         }
     }
@@ -143,7 +143,8 @@ impl Files {
         if found == expected {
             return Ok(());
         }
-        Err(PackageError::Checksum { file: self.label(name), expected: expected.into(), found })
+        let key = format!("sha256.{name}");
+        Err(PackageError::Checksum { file: self.label(name), key, expected: expected.into(), found })
     }
 }
 
@@ -154,11 +155,12 @@ pub(crate) fn hex(hash: Sha256) -> String {
 
 fn compiled(files: &'static [(&str, &[u8])], name: &str, label: &str) -> Result<&'static [u8], PackageError> {
     let found = files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes);
-    found.ok_or_else(|| unreadable(label, io::ErrorKind::NotFound.into()))
+    found.ok_or_else(|| unreadable(label, name, io::ErrorKind::NotFound.into()))
 }
 
-fn unreadable(file: impl ToString, source: io::Error) -> PackageError {
-    PackageError::Unreadable { file: file.to_string(), source: Arc::new(source) }
+fn unreadable(file: impl ToString, name: &str, source: io::Error) -> PackageError {
+    let key = (name != MANIFEST).then(|| format!("sha256.{name}"));
+    PackageError::Unreadable { file: file.to_string(), key, source: Arc::new(source) }
 }
 
 fn at_most(file: &str, what: &'static str, limit: u64, found: u64) -> Result<(), PackageError> {

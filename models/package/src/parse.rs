@@ -15,7 +15,15 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Manifest, PackageError> 
         found: bytes.get(e.valid_up_to()).copied().unwrap_or_default(),
         position: e.valid_up_to(),
     })?;
-    let form = |key: String, reason: String| PackageError::Form { file: file.into(), key, reason };
+    let form = |key: String, reason: String| {
+        // `?` is a key that was not read whole; a path that long is an attempt to exhaust the stack.
+        let key = match key.trim_end_matches(".?") {
+            "" | "?" => ".".into(),
+            key if key.len() > 256 => ".".into(),
+            key => key.to_string(),
+        };
+        PackageError::Form { file: file.into(), key, reason }
+    };
 
     let mut json = serde_json::Deserializer::from_str(text);
     let Unique(value) = serde_path_to_error::deserialize(&mut json)

@@ -91,14 +91,19 @@ impl Manifest {
     fn check_head(&self) -> Check {
         let Some(head) = &self.head else { return Ok(()) };
         let kind = self.encoder.output.kind;
-        let found = format!("one on an output of kind {}", word(kind));
-        must(kind != EncoderKind::Logits, "head", "a graph on embeddings", &found)?;
+        let of_kind = format!("for an output of kind {}", word(kind));
+        must(kind != EncoderKind::Logits, "head", format_args!("absent {of_kind}"), "one")?;
         named("head.input", &head.input)?;
         named("head.output", &head.output)?;
         within("head.dim", 1, MAX_DIM, head.dim)?;
         if kind == EncoderKind::Clip {
-            must(head.takes == HeadInput::Pooled, "head.takes", "pooled", format_args!("all, {found}"))?;
-            must(!head.frames, "head.frames", "false", format_args!("true, {found}"))?;
+            must(
+                head.takes == HeadInput::Pooled,
+                "head.takes",
+                format_args!("pooled {of_kind}"),
+                word(head.takes),
+            )?;
+            must(!head.frames, "head.frames", format_args!("false {of_kind}"), head.frames)?;
         }
         Ok(())
     }

@@ -1,0 +1,164 @@
+//! Files that are not where they must be, or not what their checksums say.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::check;
+use crate::common::Copy;
+
+#[test]
+fn files_that_are_not_what_or_where_they_must_be() {
+    check(&[
+        (
+            "a file that is not listed",
+            "tiny-tokens",
+            set!("encoder.graphs.fp32.file", "truth.safetensors"),
+            "`encoder.graphs.fp32.file` must be a file that `sha256` lists (background.safetensors, encoder.onnx, head.onnx, self_test.safetensors, text.onnx, tokenizer.json), found \"truth.safetensors\"",
+        ),
+        (
+            "no file listed",
+            "tiny-tagger",
+            set!("sha256", {}),
+            "`encoder.graphs.fp32.file` must be a file that `sha256` lists (), found \"encoder.onnx\"",
+        ),
+        (
+            "a path out of the package",
+            "tiny-tokens",
+            set!("text.tokenizer", "../tokenizer.json"),
+            "`text.tokenizer` must be the relative name of a file within the package, found \"../tokenizer.json\"",
+        ),
+        (
+            "an absolute path",
+            "tiny-tokens",
+            set!("head.file", "/etc/passwd"),
+            "`head.file` must be the relative name of a file within the package, found \"/etc/passwd\"",
+        ),
+        (
+            "a path of Windows",
+            "tiny-tokens",
+            set!("head.file", "C:\\head.onnx"),
+            "`head.file` must be the relative name of a file within the package, found \"C:\\\\head.onnx\"",
+        ),
+        (
+            "a listed path out of the package",
+            "tiny-tokens",
+            set!("sha256", {"a/../../b": ""}),
+            "`sha256` must be relative names of files within the package, found \"a/../../b\"",
+        ),
+        (
+            "a listed path with a dot",
+            "tiny-tokens",
+            set!("sha256", {"./b": ""}),
+            "`sha256` must be relative names of files within the package, found \"./b\"",
+        ),
+        (
+            "the manifest's own checksum",
+            "tiny-tokens",
+            set!("sha256", {"manifest.json": ""}),
+            "`sha256` must be names of the other files, found \"manifest.json\"",
+        ),
+        (
+            "half a checksum",
+            "tiny-tagger",
+            |copy| copy.manifest["sha256"]["labels.txt"] = "0123".into(),
+            "`sha256.labels.txt` must be 64 of 0-9 and a-f, found \"0123\"",
+        ),
+        (
+            "a wrong checksum",
+            "tiny-tagger",
+            |copy| copy.manifest["sha256"]["labels.txt"] = "0".repeat(64).into(),
+            "DIR/labels.txt: its sha256 must be SHA (`sha256.labels.txt`), found SHA",
+        ),
+        (
+            "a file cut short",
+            "tiny-tokens",
+            |copy| {
+                let whole = fs::read(copy.path("encoder.onnx")).unwrap();
+                fs::write(copy.path("encoder.onnx"), &whole[..whole.len() / 2]).unwrap();
+            },
+            "DIR/encoder.onnx: its sha256 must be SHA (`sha256.encoder.onnx`), found SHA",
+        ),
+        (
+            "a file that is not there",
+            "tiny-tokens",
+            |copy| fs::remove_file(copy.path("head.onnx")).unwrap(),
+            "DIR/head.onnx (`sha256.head.onnx`): No such file or directory (os error 2)",
+        ),
+        (
+            "a folder in a file's place",
+            "tiny-tokens",
+            |copy| {
+                fs::remove_file(copy.path("head.onnx")).unwrap();
+                fs::create_dir(copy.path("head.onnx")).unwrap();
+            },
+            "DIR/head.onnx: `sha256.head.onnx` must name a regular file, found a folder",
+        ),
+        (
+            "a pipe in a file's place",
+            "tiny-tokens",
+            |copy| {
+                fs::remove_file(copy.path("head.onnx")).unwrap();
+                assert!(Command::new("mkfifo").arg(copy.path("head.onnx")).status().unwrap().success());
+            },
+            "DIR/head.onnx: `sha256.head.onnx` must name a regular file, found a device, pipe or socket",
+        ),
+        (
+            "a link out of the package",
+            "tiny-tokens",
+            |copy| {
+                fs::remove_file(copy.path("head.onnx")).unwrap();
+                symlink("/etc/passwd", copy.path("head.onnx")).unwrap();
+            },
+            "DIR/head.onnx: `sha256.head.onnx` must lie in DIR, found /etc/passwd",
+        ),
+        (
+            "a folder that leads out of the package",
+            "tiny-tokens",
+            |copy| {
+                symlink("/etc", copy.path("etc")).unwrap();
+                copy.manifest["sha256"]["etc/passwd"] = "0".repeat(64).into();
+            },
+            "DIR/etc/passwd: `sha256.etc/passwd` must lie in DIR, found /etc/passwd",
+        ),
+        (
+            "a link that leads nowhere",
+            "tiny-tokens",
+            |copy| {
+                fs::remove_file(copy.path("head.onnx")).unwrap();
+                symlink("nowhere.onnx", copy.path("head.onnx")).unwrap();
+            },
+            "DIR/head.onnx (`sha256.head.onnx`): No such file or directory (os error 2)",
+        ),
+        (
+            "10 GB in one file",
+            "tiny-tokens",
+            |copy| File::create(copy.path("encoder.onnx")).unwrap().set_len(10 << 30).unwrap(),
+            "DIR/encoder.onnx: a file must be at most 2147483648 bytes, found 10737418240",
+        ),
+        (
+            "4.5 GB in three",
+            "tiny-tokens",
+            |copy| {
+                for name in ["encoder.onnx", "head.onnx", "text.onnx"] {
+                    File::create(copy.path(name)).unwrap().set_len(3 << 29).unwrap();
+                }
+            },
+            "DIR/manifest.json: the files of a package together must be at most 4294967296 bytes, found 48…",
+        ),
+    ]);
+}
+
+#[test]
+fn a_manifest_behind_a_link_or_not_there() {
+    let copy = Copy::of("tiny-tokens");
+    let elsewhere = Copy::of("tiny-tokens");
+    fs::remove_file(copy.path("manifest.json")).unwrap();
+    assert_eq!(copy.refusal(), "DIR/manifest.json: No such file or directory (os error 2)");
+    symlink(elsewhere.path("manifest.json"), copy.path("manifest.json")).unwrap();
+    let found = fs::canonicalize(elsewhere.path("manifest.json")).unwrap();
+    let says = format!("DIR/manifest.json: `manifest.json` must lie in DIR, found {}", found.display());
+    assert_eq!(copy.refusal(), says);
+    let error = listen_package::Package::open(&copy.path("nowhere"), true).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: No such file or directory (os error 2)", copy.path("nowhere").display()));
+}
