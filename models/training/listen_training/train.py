@@ -176,12 +176,16 @@ def check(model, val, vectors):
     return hits / len(val), three / len(val)
 
 
-def rate_at(step, config):
+def part_at(step, seconds, config):
+    """How much of the schedule is done, 0 to 1: by steps, or by time where `minutes` is set and nearer."""
+    return min(1.0, max(step / config.steps, seconds / 60 / config.minutes if config.minutes > 0 else 0.0))
+
+
+def rate_at(step, part, config):
     """Warm-up, then a cosine to a hundredth."""
     if step < config.warmup:
         return config.rate * (step + 1) / config.warmup
-    part = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
-    return config.rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * part)))
+    return float(config.rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * part))))
 
 
 def train(config, work, bank, words, val, probe, main, seed, log):
@@ -195,22 +199,23 @@ def train(config, work, bank, words, val, probe, main, seed, log):
     heavy = [p for p in model.parameters() if p.ndim > 1]
     light = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW([{"params": heavy, "weight_decay": config.decay}, {"params": light, "weight_decay": 0.0}], lr=config.rate, betas=(0.9, 0.98))
-    step, path = 0, work / "audio.pt"
+    step, before, path = 0, 0.0, work / "audio.pt"
     if path.exists():
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        step = state["step"]
+        step, before = state["step"], state.get("seconds", 0.0)
     items, texts, overlap = Items(work / "pool"), Texts(bank), overlaps(bank.labels, words)
     names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
     began, model_steps, sums = time.time(), 0, {}
-    while step < config.steps:
+    part = part_at(step, before, config)
+    while part < 1.0:
         if step % 50 == 0:
             items.refresh()
         rng = np.random.default_rng([seed, 1, step])
         for group in optimiser.param_groups:
-            group["lr"] = float(rate_at(step, config))
+            group["lr"] = rate_at(step, part, config)
         parts = losses(model, items.draw(rng, config.batch), texts, rng, config, overlap, probe)
         total = sum(getattr(config, f"weight_{k}") * v for k, v in parts.items())
         optimiser.zero_grad(set_to_none=True)
@@ -218,21 +223,22 @@ def train(config, work, bank, words, val, probe, main, seed, log):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         step, model_steps = step + 1, model_steps + 1
+        part = part_at(step, before + time.time() - began, config)
         decay = min(config.average, (1 + step) / (10 + step))
         with torch.no_grad():
             for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
                 a.lerp_(b, 1 - decay) if a.is_floating_point() else a.copy_(b)
         for k, v in parts.items():
             sums[k] = sums.get(k, 0.0) + float(v.detach())
-        if step % 25 == 0:
-            line = {"step": step, "seconds": round((time.time() - began) / model_steps, 3), "rate": rate_at(step, config), "items": len(items),
+        if step % 25 == 0 or part >= 1.0:
+            line = {"step": step, "seconds": round((time.time() - began) / model_steps, 3), "rate": round(rate_at(step, part, config), 7), "part": round(part, 4), "items": len(items),
                     "scale": float(model.scale.detach().exp()), "bias": float(model.bias.detach()), **{k: round(v / 25, 4) for k, v in sums.items()}}
             sums = {}
-            if step % config.check_every == 0 or step == config.steps:
+            if step % config.check_every == 0 or part >= 1.0:
                 line["top1"], line["top3"] = check(average, val, names)
             log(line)
-        if step % config.save_every == 0 or step == config.steps:
-            state = {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+        if step % config.save_every == 0 or part >= 1.0:
+            state = {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "seconds": before + time.time() - began}
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
     return average.eval()
