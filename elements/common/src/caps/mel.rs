@@ -127,6 +127,21 @@ impl MelFormat {
         Ok(Self { front_end, pre_scale, int16_roundtrip: f.bool_or("int16-roundtrip", false)?, edge })
     }
 
+    /// Does to samples what comes before the front end: rounds them to 16 bits and scales them, where that is asked
+    /// for. The encoder's `condition` does the same.
+    pub fn condition(&self, samples: &mut [f32]) {
+        if self.int16_roundtrip {
+            for sample in &mut *samples {
+                *sample = ((f64::from(sample.clamp(-1.0, 1.0)) * 32_767.0).round() / 32_767.0) as f32;
+            }
+        }
+        if self.pre_scale != 1.0 {
+            for sample in samples {
+                *sample = (f64::from(*sample) * self.pre_scale) as f32;
+            }
+        }
+    }
+
     /// Nothing, if `found` means the same frames.
     ///
     /// # Errors
@@ -137,7 +152,10 @@ impl MelFormat {
         }
         let (ours, theirs) = (self.to_structure(), found.to_structure());
         let value = |s: &gst::StructureRef, field: &str| {
-            s.value(field).ok().and_then(|v| v.serialize().ok()).map_or_else(|| "nothing".into(), String::from)
+            s.value(field)
+                .ok()
+                .and_then(|v| v.serialize().ok())
+                .map_or_else(|| "nothing".into(), String::from)
         };
         let mut names: Vec<_> = ours.fields().chain(theirs.fields()).map(|name| name.as_str()).collect();
         names.sort_unstable();
@@ -211,8 +229,13 @@ mod tests {
     use super::*;
 
     fn formats() -> Vec<MelFormat> {
-        let presets =
-            [FrontEnd::m2d_16k(), FrontEnd::m2d_32k(), FrontEnd::byol_a(), FrontEnd::laion_clap(), FrontEnd::yamnet()];
+        let presets = [
+            FrontEnd::m2d_16k(),
+            FrontEnd::m2d_32k(),
+            FrontEnd::byol_a(),
+            FrontEnd::laion_clap(),
+            FrontEnd::yamnet(),
+        ];
         let mut formats: Vec<_> = presets.map(MelFormat::new).into();
         let odd = FrontEnd { f_min: 62.5, log: Log::LnMax { floor: 1e-7 }, ..FrontEnd::m2d_16k() };
         let edge = EdgeCaps::Exact { window: 608, hop: 160 };
@@ -268,13 +291,22 @@ mod tests {
             MelCaps::from_caps(&caps).unwrap_err().to_string()
         };
         let starts = |error: String, start: &str| assert!(error.starts_with(start), "{error}");
-        starts(bad(&|s| s.remove_field("n-fft")), "caps field n-fft: expected an int of at least 1, found nothing");
+        starts(
+            bad(&|s| s.remove_field("n-fft")),
+            "caps field n-fft: expected an int of at least 1, found nothing",
+        );
         starts(bad(&|s| s.set("n-fft", -4)), "caps field n-fft: expected an int of at least 1, found ");
-        starts(bad(&|s| s.set("f-min", "loud")), "caps field f-min: expected a number, as an int or a string");
+        starts(
+            bad(&|s| s.set("f-min", "loud")),
+            "caps field f-min: expected a number, as an int or a string",
+        );
         starts(bad(&|s| s.set("log", "log2")), "caps field log: expected one of ln-add, ln-max, db-max");
         starts(bad(&|s| s.set("dims", dims(0, 64))), "caps field dims: expected <0,80>");
         starts(bad(&|s| s.set("edge", "exact")), "caps field window: expected an int");
         starts(bad(&|s| s.set("channel", -2)), "caps field channel: expected an int of at least -1");
-        starts(bad(&|s| s.set("tensor-id", "pixels")), "expected a stream of tensor/strided, tensor-id=log-mel");
+        starts(
+            bad(&|s| s.set("tensor-id", "pixels")),
+            "expected a stream of tensor/strided, tensor-id=log-mel",
+        );
     }
 }

@@ -53,5 +53,8 @@ pub const MIXED: i32 = -1;
 
 /// The fields that every tensor of ours has.
 fn tensor(id: &str) -> gst::structure::Builder {
-    gst::Structure::builder(MEDIA_TYPE).field("tensor-id", id).field("type", "float32").field("dims-order", "row-major")
+    gst::Structure::builder(MEDIA_TYPE)
+        .field("tensor-id", id)
+        .field("type", "float32")
+        .field("dims-order", "row-major")
 }
