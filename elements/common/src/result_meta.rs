@@ -171,7 +171,7 @@ impl WindowResult {
     /// The structure of the meta ([`RESULT`]); message `clapmatch` has the same fields but `events`.
     pub fn to_structure(&self) -> gst::Structure {
         let mut s = self.scores_structure(RESULT);
-        s.set_value("events", list(self.events.iter().map(EventRecord::to_structure)));
+        s.set_value("events", value_array(self.events.iter().map(EventRecord::to_structure)));
         s
     }
 
@@ -196,7 +196,7 @@ impl WindowResult {
             .field("channel", self.channel)
             .field_if_some("level", self.level)
             .build();
-        s.set_value("scores", list(scores));
+        s.set_value("scores", value_array(scores));
         s
     }
 
@@ -277,11 +277,11 @@ fn time(s: &gst::StructureRef, field: &str) -> Option<gst::ClockTime> {
     s.get_optional::<gst::ClockTime>(field).ok().flatten()
 }
 
-/// Structures as a `GValueArray`.
-fn list(structures: impl Iterator<Item = gst::Structure>) -> glib::SendValue {
-    let array = glib::ValueArray::new(structures);
+/// A list as a `GValueArray`, which plain PyGObject reads.
+pub fn value_array<T: ToValue + Send>(values: impl IntoIterator<Item = T>) -> glib::SendValue {
+    let array = glib::ValueArray::new(values);
     #[expect(unsafe_code, reason = "glib does not mark GValueArray as Send, because it does not know what is in it")]
-    // SAFETY: the array was made here, nobody else holds it, and it holds copies of structures, which are Send.
+    // SAFETY: the array was made here, nobody else holds it, and it holds copies of values that are Send.
     unsafe {
         array.to_value().into_send_value()
     }
