@@ -101,7 +101,7 @@ impl WindowGrid {
 /// `[floor((S - m) / 2), floor((S - m) / 2) + m)`; the stream's first window also gives all before, its last one also
 /// all after, up to the last step with a frame of real sound in it. Where they do not overlap a window gives all its
 /// steps: a hop of one window gives a recording's steps as the papers compute them. The hop of overlapping windows is a multiple of `n` ([`StepGrid::fits`]): otherwise the steps of one window
-/// would lie between those of the next.
+/// would lie between those of the next. A window that is dropped takes its steps with it: no other window gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepGrid {
     frames_per_step: u32,

@@ -18,8 +18,16 @@ pub(crate) fn append(layout: Layout, window: &[f32], width: usize, batch: &mut V
     match layout {
         Layout::B1TF | Layout::BTF | Layout::BT => batch.extend_from_slice(window),
         Layout::B1FT | Layout::BFT => {
-            for band in 0..width {
-                batch.extend(window.iter().skip(band).step_by(width.max(1)));
+            let (start, frames) = (batch.len(), window.len() / width.max(1));
+            batch.resize(start + frames * width, 0.0);
+            let transposed = &mut batch[start..];
+            // A few frames at a time: read with a stride over all of them, each value would be fetched from afar.
+            for block in (0..frames).step_by(16) {
+                for band in 0..width {
+                    for frame in block..(block + 16).min(frames) {
+                        transposed[band * frames + frame] = window[frame * width + band];
+                    }
+                }
             }
         }
     }
@@ -127,6 +135,17 @@ mod tests {
         assert_eq!(laid_out(Layout::B1TF), (vec![1, 1, 3, 2], WINDOW.to_vec()));
         assert_eq!(laid_out(Layout::BTF), (vec![1, 3, 2], WINDOW.to_vec()));
         assert_eq!(laid_out(Layout::BT), (vec![1, 6], WINDOW.to_vec()));
+    }
+
+    #[test]
+    fn a_long_window_is_transposed_whole_behind_what_is_in_the_batch() {
+        let window: Vec<f32> = (0..37 * 5).map(|i| i as f32).collect();
+        let mut batch = vec![-1.0];
+        append(Layout::BFT, &window, 5, &mut batch);
+        assert_eq!(batch.len(), 1 + 37 * 5);
+        for (i, value) in batch[1..].iter().enumerate() {
+            assert_eq!(*value, window[i % 37 * 5 + i / 37]);
+        }
     }
 
     /// Tokens of one value, 10 * row + step, of 2 rows and 3 steps.
