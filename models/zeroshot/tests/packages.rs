@@ -1,0 +1,180 @@
+//! The small packages of `models/package/fixtures`, through ONNX Runtime where they have a text tower.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use listen_package::Package;
+use listen_runtime::SessionOptions;
+use listen_zeroshot::{
+    LabelList, LabelSource, MatchOptions, OnnxTextTower, ScoreKind, Settings, TextTower, text_tower,
+};
+use safetensors::SafeTensors;
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../package/fixtures").join(name)
+}
+
+fn package(name: &str) -> Arc<Package> {
+    Package::open(&folder(name), true).unwrap()
+}
+
+/// A float32 tensor of `truth.safetensors`, by rows.
+fn truth(name: &str, tensor: &str) -> Vec<Vec<f32>> {
+    let bytes = std::fs::read(folder(name).join("truth.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let view = file.tensor(tensor).unwrap();
+    let values: Vec<f32> =
+        view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    values.chunks_exact(view.shape()[1]).map(<[f32]>::to_vec).collect()
+}
+
+fn sentences(name: &str) -> Vec<String> {
+    let bytes = std::fs::read(folder(name).join("truth.safetensors")).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    serde_json::from_str(&metadata.metadata().as_ref().unwrap()["sentences"]).unwrap()
+}
+
+fn source(name: &str) -> LabelSource {
+    LabelSource::open(&package(name), &SessionOptions::default()).unwrap()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn a_tower_gives_the_embeddings_that_float64_gives() {
+    let mut tower = OnnxTextTower::open(&package("tiny-tokens"), &SessionOptions::default()).unwrap();
+    assert_eq!(tower.dim(), 16);
+    let expected = truth("tiny-tokens", "text_embedding");
+    let found = tower.embed(&sentences("tiny-tokens")).unwrap();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+    }
+}
+
+#[test]
+fn a_text_has_the_same_embedding_whatever_is_asked_beside_it() {
+    let mut tower = text_tower(&package("tiny-tokens"), &SessionOptions::default()).unwrap();
+    let mut texts = sentences("tiny-tokens");
+    let alone: Vec<Vec<f32>> =
+        texts.iter().map(|text| tower.embed(std::slice::from_ref(text)).unwrap().swap_remove(0)).collect();
+    texts.extend((0..100).map(|i| "low ".repeat(i % 20) + "tone"));
+    let together = tower.embed(&texts).unwrap();
+    for (text, (a, b)) in texts.iter().zip(alone.iter().zip(&together)) {
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6), "{text}");
+    }
+    assert!(tower.embed(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn any_text_is_cut_to_what_the_tower_can_read() {
+    let mut tower = text_tower(&package("tiny-tokens"), &SessionOptions::default()).unwrap();
+    let hostile =
+        ["low tone ".repeat(2_000), "🐕\u{0}\u{202e}\n\t".to_owned(), "x".repeat(100_000), String::new()];
+    for embedding in tower.embed(&hostile).unwrap() {
+        assert!(embedding.len() == 16 && embedding.iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn scores_are_the_documented_formula_of_embeddings_that_float64_gives() {
+    let package = package("tiny-tokens");
+    let mut source = source("tiny-tokens");
+    let list = "low tone;high tone;noise;dog barking";
+    let labels = LabelList::parse(list).unwrap();
+    let mut matcher = source.matcher(Some(labels), &MatchOptions::default()).unwrap();
+
+    let clap = package.manifest().clap.clone().unwrap();
+    let calibration = clap.calibration.unwrap();
+    let (shape, background) = package.tensor_f32(&calibration.file, "background").unwrap();
+    let mut tower = text_tower(&package, &SessionOptions::default()).unwrap();
+    let mut logits = |label: &str, embedding: &[f32]| {
+        let prompts: Vec<String> = clap.prompt_templates.iter().map(|t| t.replace("{}", label)).collect();
+        let mut mean = vec![0.0f32; 16];
+        for row in tower.embed(&prompts).unwrap() {
+            let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+            mean.iter_mut().zip(&row).for_each(|(mean, value)| *mean += value / norm);
+        }
+        let cosines: Vec<f64> = background.chunks_exact(shape[1]).map(|row| cosine(row, &mean)).collect();
+        let n = cosines.len() as f64;
+        let average = cosines.iter().sum::<f64>() / n;
+        let std = (cosines.iter().map(|c| (c - average).powi(2)).sum::<f64>() / n).sqrt();
+        calibration.a * (cosine(embedding, &mean) - average) / std.max(calibration.min_std) + calibration.b
+    };
+    for embedding in truth("tiny-tokens", "embedding") {
+        let others = ["silence", "speech", "music"].map(|text| logits(text, &embedding));
+        let highest = others.into_iter().fold(f64::NEG_INFINITY, f64::max);
+        let mut found = [0.0; 4];
+        matcher.scores(&embedding, &mut found).unwrap();
+        for (found, label) in found.iter().zip(list.split(';')) {
+            let logit = logits(label, &embedding);
+            let expected = 1.0 / (1.0 + (-(logit - (highest - logit).max(0.0))).exp());
+            assert!((f64::from(*found) - expected).abs() < 1e-4, "{label}: {found}, expected {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_sound_like_its_label_scores_high_and_like_no_other() {
+    for name in ["tiny-tokens", "tiny-frames", "tiny-clip"] {
+        let mut source = source(name);
+        let LabelSource::Text { tower, .. } = &mut source else { panic!("{name} has no text") };
+        let sounds = ["low tone", "high tone", "noise"].map(str::to_owned);
+        let embeddings = tower.embed(&sounds).unwrap();
+        let labels = LabelList::parse("Low Tone;high tone;NOISE").unwrap();
+        let mut matcher = source.matcher(Some(labels), &MatchOptions::default()).unwrap();
+        for (sound, embedding) in embeddings.iter().enumerate() {
+            let mut scores = [0.0; 3];
+            matcher.scores(embedding, &mut scores).unwrap();
+            for (label, score) in scores.into_iter().enumerate() {
+                assert_eq!(score > 0.5, label == sound, "{name}: {} scores {scores:?}", sounds[sound]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_label_that_a_table_lacks_is_an_error_that_names_it() {
+    let labels = LabelList::parse("low tone;mid ton").unwrap();
+    let error =
+        source("tiny-frames").matcher(Some(labels), &MatchOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("\"mid ton\"") && error.contains("near it: \"mid tone\""), "{error}");
+}
+
+#[test]
+fn a_taggers_scores_are_those_that_float64_gives() {
+    let mut matcher = source("tiny-tagger").matcher(None, &MatchOptions::default()).unwrap();
+    let names = ["silence", "low tone", "mid tone", "high tone", "noise"];
+    assert_eq!(matcher.labels().texts().collect::<Vec<_>>(), names);
+    for (logits, expected) in truth("tiny-tagger", "embedding").iter().zip(truth("tiny-tagger", "scores")) {
+        let mut found = [0.0; 5];
+        matcher.scores(logits, &mut found).unwrap();
+        assert!(
+            found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{found:?}, expected {expected:?}"
+        );
+    }
+    let rules =
+        Settings::default().rule(&matcher.labels().as_slice()[0], matcher.kind(), matcher.defaults(0));
+    assert_eq!(rules.map(|rule| (rule.onset, rule.offset)), Ok((0.5, 0.35)));
+}
+
+#[test]
+fn what_a_package_cannot_do_is_said() {
+    let mut tagger = source("tiny-tagger");
+    let labels = |text| Some(LabelList::parse(text).unwrap());
+    let cosine = MatchOptions { score: ScoreKind::Cosine, ..MatchOptions::default() };
+    for (result, said) in [
+        (tagger.matcher(labels("noise;dog"), &MatchOptions::default()), "the package has no class \"dog\""),
+        (tagger.matcher(None, &cosine), "score=cosine: the package has fixed classes, which have no cosine"),
+        (source("tiny-tokens").matcher(None, &MatchOptions::default()), "labels must be given"),
+    ] {
+        let error = result.unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
+    let error = text_tower(&package("tiny-tagger"), &SessionOptions::default()).err().unwrap().to_string();
+    assert!(error.starts_with("the package has neither a text tower"), "{error}");
+}
