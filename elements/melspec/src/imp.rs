@@ -24,8 +24,8 @@ pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(glib::Properties)]
 #[properties(wrapper_type = super::MelSpec)]
 pub struct MelSpec {
-    sinkpad: gst::Pad,
-    srcpad: gst::Pad,
+    pub(crate) sinkpad: gst::Pad,
+    pub(crate) srcpad: gst::Pad,
     #[property(name = "preset", type = Preset, member = preset, get, set, mutable_ready, nick = "Preset",
         blurb = "The front end of a family of models. With auto it is what downstream asks for.",
         builder(Settings::default().preset))]
@@ -87,16 +87,17 @@ pub struct MelSpec {
 
 /// What belongs to one run, from READY to READY.
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// The audio's caps, from CAPS on.
     audio: Option<Audio>,
     /// `Some` where frames can be made of it.
-    stream: Option<Stream>,
+    pub(crate) stream: Option<Stream>,
     /// Samples that were not finite, of streams before this one.
     bad_before: u64,
     warned: bool,
-    latency: gst::ClockTime,
+    /// From a frame's PTS to when it can be given.
+    pub(crate) latency: gst::ClockTime,
 }
 
 #[derive(Clone)]
@@ -121,11 +122,11 @@ impl State {
 }
 
 impl MelSpec {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         *self.settings.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -321,56 +322,6 @@ impl MelSpec {
         let pushed = self.push(out);
         // Silence stands for the hole: to tell of it too would make it twice as long.
         if filled { pushed.is_ok() } else { self.srcpad.push_event(whole.clone()) }
-    }
-
-    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(caps) => {
-                let template = pad.pad_template_caps();
-                let asked = negotiate::ask(&self.srcpad);
-                let mut ours = negotiate::sink_caps(&asked, &self.settings(), &template);
-                if let Some(filter) = caps.filter() {
-                    ours = filter.intersect_with_mode(&ours, gst::CapsIntersectMode::First);
-                }
-                caps.set_result(&ours);
-                true
-            }
-            gst::QueryViewMut::AcceptCaps(accept) => {
-                // What does not fit the front end is refused with an error that says so, when CAPS arrive.
-                let accepted = accept.caps().is_subset(&pad.pad_template_caps());
-                accept.set_result(accepted);
-                true
-            }
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
-        }
-    }
-
-    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Latency(latency) => {
-                let mut upstream = gst::query::Latency::new();
-                if !self.sinkpad.peer_query(&mut upstream) {
-                    return false;
-                }
-                let (live, min, max) = upstream.result();
-                let own = if live { self.state().latency } else { gst::ClockTime::ZERO };
-                latency.set(live, min + own, max.map(|max| max + own));
-                gst::debug!(CAT, imp = self, "Latency: live {live}, {min} and {own} of our own");
-                true
-            }
-            gst::QueryViewMut::Caps(caps) => {
-                let mut ours = match &self.state().stream {
-                    Some(stream) => gst::Caps::from(stream.format().to_structure()),
-                    None => pad.pad_template_caps(),
-                };
-                if let Some(filter) = caps.filter() {
-                    ours = filter.intersect_with_mode(&ours, gst::CapsIntersectMode::First);
-                }
-                caps.set_result(&ours);
-                true
-            }
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
-        }
     }
 }
 

@@ -36,6 +36,7 @@ use gst::prelude::*;
 
 mod imp;
 mod negotiate;
+mod queries;
 mod settings;
 mod stream;
 

@@ -1,0 +1,59 @@
+//! What the element answers to queries.
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use crate::imp::{CAT, MelSpec};
+use crate::negotiate;
+
+impl MelSpec {
+    pub(crate) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(caps) => {
+                let template = pad.pad_template_caps();
+                let asked = negotiate::ask(&self.srcpad);
+                let mut ours = negotiate::sink_caps(&asked, &self.settings(), &template);
+                if let Some(filter) = caps.filter() {
+                    ours = filter.intersect_with_mode(&ours, gst::CapsIntersectMode::First);
+                }
+                caps.set_result(&ours);
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(accept) => {
+                // What does not fit the front end is refused with an error that says so, when CAPS arrive.
+                let accepted = accept.caps().is_subset(&pad.pad_template_caps());
+                accept.set_result(accepted);
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    pub(crate) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(latency) => {
+                let mut upstream = gst::query::Latency::new();
+                if !self.sinkpad.peer_query(&mut upstream) {
+                    return false;
+                }
+                let (live, min, max) = upstream.result();
+                let own = if live { self.state().latency } else { gst::ClockTime::ZERO };
+                latency.set(live, min + own, max.map(|max| max + own));
+                gst::debug!(CAT, imp = self, "Latency: live {live}, {min} and {own} of our own");
+                true
+            }
+            gst::QueryViewMut::Caps(caps) => {
+                let mut ours = match &self.state().stream {
+                    Some(stream) => gst::Caps::from(stream.format().to_structure()),
+                    None => pad.pad_template_caps(),
+                };
+                if let Some(filter) = caps.filter() {
+                    ours = filter.intersect_with_mode(&ours, gst::CapsIntersectMode::First);
+                }
+                caps.set_result(&ours);
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+}
