@@ -40,7 +40,7 @@ pub struct Event {
     pub id: u64,
     /// What it is.
     pub label: Arc<Label>,
-    /// The label's place in the list as it is now, from 0.
+    /// The label's place in the list as it is now, from 0; of a label that was removed, as it was.
     pub index: usize,
     /// Channel it was heard in; -1 for a mixture of all.
     pub channel: i32,

@@ -1,6 +1,7 @@
 //! What is listened for: a list of labels, from one line of text or from a file.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::near::{same_form, shown};
@@ -168,6 +169,11 @@ impl LabelList {
     /// Reads a labels file: JSON as `models/zeroshot/schema/labels.schema.json` describes it.
     pub fn from_json(json: &str) -> Result<LabelList, LabelError> {
         LabelList::new(crate::labels_file::read(json)?)
+    }
+
+    /// Reads the labels file at `path`, of 4 MiB at most.
+    pub fn from_file(path: &Path) -> Result<LabelList, LabelError> {
+        LabelList::from_json(&crate::labels_file::text(path)?)
     }
 
     /// Checks a list that was made by other means.

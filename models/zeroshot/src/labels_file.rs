@@ -1,5 +1,9 @@
 //! The labels file: a list of strings or objects, read so that an error names the entry and the key.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -14,6 +18,28 @@ const KEYS: [&str; 8] =
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
+    /// The file is not there, or cannot be read.
+    #[error("{path}: {reason}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// Larger than any list of labels.
+    #[error("{path}: more than {MAX_FILE} bytes")]
+    TooLarge {
+        /// The file.
+        path: String,
+    },
+    /// Not text.
+    #[error("{path}: not UTF-8 at byte {at}")]
+    NotUtf8 {
+        /// The file.
+        path: String,
+        /// Where the text ends.
+        at: usize,
+    },
     /// Not JSON.
     #[error("not JSON: {0}")]
     Json(String),
@@ -73,6 +99,24 @@ pub enum FileError {
         /// What it is.
         found: String,
     },
+}
+
+/// Largest file that is read, in bytes.
+const MAX_FILE: u64 = 4 << 20;
+
+/// The text of a file.
+pub(crate) fn text(path: &Path) -> Result<String, FileError> {
+    let name = || path.display().to_string();
+    let unreadable =
+        |error: std::io::Error| FileError::Unreadable { path: name(), reason: error.to_string() };
+    let mut bytes = Vec::new();
+    // Not by its length, which a device or a pipe does not tell.
+    File::open(path).map_err(unreadable)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(FileError::TooLarge { path: name() });
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| FileError::NotUtf8 { path: name(), at: error.utf8_error().valid_up_to() })
 }
 
 /// Reads the entries; what holds for the list as a whole is checked by [`crate::LabelList::new`].

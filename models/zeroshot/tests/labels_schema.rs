@@ -117,3 +117,23 @@ fn every_key_arrives_where_it_belongs() {
     assert_eq!((label.min_duration, label.hold_time), (Some(500_000_000), Some(2_000_000_000)));
     assert_eq!(label.group.as_deref(), Some("animals"));
 }
+
+#[test]
+fn a_file_that_is_no_labels_file_is_named_with_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labels.json");
+    let said = |path: &std::path::Path| LabelList::from_file(path).unwrap_err().to_string();
+    assert!(said(&path).contains("labels.json: No such file"), "{}", said(&path));
+    assert!(said(folder.path()).contains("Is a directory"), "{}", said(folder.path()));
+    for (content, message) in [
+        (b"[\"a\", \"\xff\"]".to_vec(), "labels.json: not UTF-8 at byte 7"),
+        (vec![b' '; (4 << 20) + 1], "labels.json: more than 4194304 bytes"),
+        (b"[".repeat(1 << 20), "not JSON: recursion limit exceeded"),
+        (b"[{\"label\": \"a\", \"threshold\": 1e999}]".to_vec(), "not JSON: number out of range"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        assert!(said(&path).contains(message), "{}", said(&path));
+    }
+    std::fs::write(&path, "[\"a\"]").unwrap();
+    assert_eq!(LabelList::from_file(&path).unwrap().len(), 1);
+}
