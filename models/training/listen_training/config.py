@@ -48,8 +48,9 @@ class Text:
     inner: int = 192
     layers: int = 2
     length: int = 32
-    phrases: int = 60000
-    steps: int = 6000
+    phrases: int = 40000
+    steps: int = 5000
+    join_steps: int = 1000
     batch: int = 256
     rate: float = 2e-3
 
@@ -61,7 +62,10 @@ class Package:
     id: str = "listen-default"
     window: int = 288
     hop: int = 96
-    floor: float = 1.0
+    background: int = 512
+    scenes: int = 60
+    family: str = "convolutional audio-text model; sigmoid contrastive, distilled from YAMNet (audio) and MiniLM (text)"
+    description: str = "Everyday sounds and words, trained by the gst-listen project on permissive recordings."
 
 
 @dataclass
@@ -81,7 +85,15 @@ class Config:
 def load(path):
     """Reads the file; a key that is not known is an error that names it."""
     raw = tomllib.loads(Path(path).read_text()) if path else {}
-    return build(Config, raw, "")
+    made = build(Config, raw, "")
+    # Folders are told from where the file lies.
+    for key in ("teacher", "audioset"):
+        value = getattr(made, key)
+        if value and path:
+            setattr(made, key, str((Path(path).resolve().parent / value).resolve()))
+    if made.teacher and not (Path(made.teacher) / "yamnet_spectra_in.tflite").exists():
+        raise SystemExit(f"configuration: teacher {made.teacher} holds no yamnet_spectra_in.tflite; teacher = \"\" trains without")
+    return made
 
 
 def build(kind, raw, where):

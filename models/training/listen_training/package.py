@@ -100,10 +100,11 @@ def graphs(folder, student, text, config):
     return {"encoder_max_abs": worst, "encoder_batch_max_abs": batch}
 
 
-def write(folder, student, text_tokenizer, labels, config, calibration, description):
+def write(folder, text_tokenizer, labels, config, calibration):
     """Everything that `graphs` has not written; `calibration` is calibrate.Result. Returns the package's size in bytes."""
     folder = Path(folder)
-    shutil.copyfile(text_tokenizer, folder / "tokenizer.json") if Path(text_tokenizer).resolve() != (folder / "tokenizer.json").resolve() else None
+    if Path(text_tokenizer).resolve() != (folder / "tokenizer.json").resolve():
+        shutil.copyfile(text_tokenizer, folder / "tokenizer.json")
     runner = Runner(folder)
     window = config.package.window
     samples = self_test_signal(window)
@@ -116,8 +117,8 @@ def write(folder, student, text_tokenizer, labels, config, calibration, descript
     files = ["encoder.onnx", "head.onnx", "text.onnx", "tokenizer.json", "self_test.safetensors", "calibration.safetensors", "labels.safetensors", "LICENSE.txt"]
     manifest = {
         "format": "audio-embedding-package", "version": 1, "id": config.package.id,
-        "family": "convolutional audio-text model, sigmoid contrastive, distilled from YAMNet and MiniLM",
-        "description": description,
+        "family": config.package.family,
+        "description": config.package.description,
         "sha256": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in sorted(files)},
         "license": {"id": "CC-BY-4.0", "file": "LICENSE.txt", "redistributable": True, "commercial_use": True, "accept_required": False},
         "audio": {"sample_rate": 16000, "channels": 1, "pre_scale": 1.0, "int16_roundtrip": False},
@@ -143,5 +144,7 @@ def write(folder, student, text_tokenizer, labels, config, calibration, descript
         "label_embeddings": {"file": "labels.safetensors", "labels": list(labels)},
         "self_test": {"file": "self_test.safetensors", "log_mel_max_abs": 1e-4, "embedding_min_cos": 0.9999},
     }
+    for file in files:
+        (folder / file).chmod(0o644)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return sum((folder / f).stat().st_size for f in files)

@@ -5,9 +5,7 @@ column, and what the teacher says of the very same mix (made loud first, as the 
 shards by several processes; training may begin as soon as the first are there and takes in the others as they come.
 """
 
-import json
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -157,30 +155,29 @@ class Mixer:
 def write(folder, teacher_folder, clips, labels, folds, main, shards, worker, workers, seed):
     """Writes this worker's share of `shards` shards; those that are there already are kept."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    teacher = Yamnet(teacher_folder)
+    teacher = Yamnet(teacher_folder) if teacher_folder else None
     for shard in range(worker, shards, workers):
         path = Path(folder) / f"shard-{shard:04d}.npz"
         if path.exists():
             continue
         mixer = Mixer(clips, labels, folds, main, np.random.default_rng([seed, shard]))
         mel = np.zeros((SHARD, FRAMES, audio.N_MELS), np.float16)
-        scores = vectors = None
+        taught = []
         kept = {"labels": [], "activity": [], "folds": []}
         for i in range(SHARD):
             x, loud, a, b, c = mixer.item()
             # 16 bits, as a recording has.
             x = np.round(x * 32767) / 32767
             mel[i] = audio.log_mel(x, np.float32)
-            s, v = teacher.patches(loud)
-            if scores is None:
-                scores = np.zeros((SHARD, *s.shape), np.float16)
-                vectors = np.zeros((SHARD, *v.shape), np.float16)
-            scores[i], vectors[i] = s, v
-            for key, value in zip(kept, (a, b, c), strict=True):
+            if teacher:
+                taught.append([part.astype(np.float16) for part in teacher.patches(loud)])
+            for key, value in zip(("labels", "activity", "folds"), (a, b, c), strict=True):
                 kept[key].append(value)
         # A name of its own until it is whole, so that a reader never sees half a file.
         part = path.with_suffix(f".{os.getpid()}.npz")
-        np.savez(part, mel=mel, scores=scores, vectors=vectors, **{k: np.stack(v) for k, v in kept.items()})
+        if taught:
+            kept["scores"], kept["vectors"] = zip(*taught, strict=True)
+        np.savez(part, mel=mel, **{k: np.stack(v) for k, v in kept.items()})
         part.rename(path)
 
 

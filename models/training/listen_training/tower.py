@@ -61,56 +61,101 @@ def encode(tokenizer, texts, length):
     return ids, mask
 
 
+class Phrases:
+    """Texts as ids with the vectors wanted of them; batches of like length, the same for the same step and seed."""
+
+    GROUP = 8
+
+    def __init__(self, tokenizer, texts, vectors, weights, length, batch, seed):
+        self.ids, self.mask = encode(tokenizer, texts, length)
+        self.vectors, self.lengths, self.batch, self.seed = vectors, self.mask.sum(1), batch, seed
+        held = np.random.default_rng([seed, 2]).random(len(texts)) < 0.01
+        held[weights > 1] = False
+        self.held = np.flatnonzero(held)
+        chance = np.where(held, 0, weights)
+        self.chance = chance / chance.sum()
+
+    def draw(self, step):
+        """Ids, mask and wanted vectors of one step: drawn for `GROUP` steps at once, sorted by length, dealt out."""
+        rng = np.random.default_rng([self.seed, 3, step // self.GROUP])
+        pick = rng.choice(len(self.chance), size=self.batch * self.GROUP, p=self.chance)
+        pick = pick[np.argsort(self.lengths[pick], kind="stable")]
+        return self.take(pick.reshape(self.GROUP, -1)[rng.permutation(self.GROUP)[step % self.GROUP]])
+
+    def take(self, rows):
+        n = int(self.lengths[rows].max()) if len(rows) else 1
+        return tuple(map(torch.from_numpy, (self.ids[rows, :n], self.mask[rows, :n], self.vectors[rows])))
+
+
+def likeness(got, want, mean):
+    """Loss of unit vectors: towards each, towards each around the mean, and towards the batch's mutual likeness."""
+    around = F.cosine_similarity(got - mean, want - mean)
+    return (1 - (got * want).sum(-1)).mean() + (1 - around).mean() + 3 * F.mse_loss(got @ got.T, want @ want.T)
+
+
 def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
     """Trains (or goes on with) the tower on `phrases` [n] and their `vectors` [n, 384], drawn by `weights`."""
     from tokenizers import Tokenizer
 
     work = Path(work)
     torch.manual_seed(seed)
-    path = work / "tokenizer.json"
-    chosen = make_tokenizer(phrases, vocab, config.pieces, path)
-    tokenizer = Tokenizer.from_file(str(path))
+    chosen = make_tokenizer(phrases, vocab, config.pieces, work / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
     model = TextTower(len(chosen), config.width, config.inner, config.layers, length=config.length)
     with torch.no_grad():
         model.embed.weight.copy_(torch.from_numpy(begin(chosen, encoder, config.width)))
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=0.01, betas=(0.9, 0.98))
-    ids, mask = encode(tokenizer, phrases, config.length)
-    lengths = mask.sum(1)
-    rng = np.random.default_rng([seed, 2])
-    held = rng.random(len(phrases)) < 0.01
-    held[weights > 1] = False
-    chance = np.where(held, 0, weights)
-    chance = chance / chance.sum()
+    data = Phrases(tokenizer, phrases, vectors, weights, config.length, config.batch, seed)
     mean = torch.from_numpy(vectors.mean(0))
-    step, state_path = 0, work / "text.pt"
-    if state_path.exists():
-        state = torch.load(state_path, weights_only=True)
+    step, path = 0, work / "text.pt"
+    if path.exists():
+        state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
     began, run, total = time.time(), 0, 0.0
     while step < config.steps:
-        rng = np.random.default_rng([seed, 3, step])
-        pick = rng.choice(len(phrases), size=config.batch, p=chance)
-        n = int(lengths[pick].max())
-        want = torch.from_numpy(vectors[pick])
+        ids, mask, want = data.draw(step)
         for group in optimiser.param_groups:
             group["lr"] = float(config.rate * min(1, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / config.steps))))
-        got = F.normalize(model.sentence(torch.from_numpy(ids[pick, :n]), torch.from_numpy(mask[pick, :n])), dim=-1)
-        # Towards the vector itself, towards it around the mean, and towards the batch's mutual likeness.
-        loss = (1 - (got * want).sum(-1)).mean() + (1 - F.cosine_similarity(got - mean, want - mean)).mean() + 3 * F.mse_loss(got @ got.T, want @ want.T)
+        loss = likeness(F.normalize(model.sentence(ids, mask), dim=-1), want, mean)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         step, run, total = step + 1, run + 1, total + float(loss.detach())
-        if step % 100 == 0 or step == config.steps:
-            rows = np.flatnonzero(held)
+        if step % 200 == 0 or step == config.steps:
+            ids, mask, want = data.take(data.held)
             with torch.no_grad():
-                seen = F.normalize(model.sentence(torch.from_numpy(ids[rows]), torch.from_numpy(mask[rows])), dim=-1) if len(rows) else torch.zeros(0, vectors.shape[1])
-            cos = float((seen * torch.from_numpy(vectors[rows])).sum(-1).mean()) if len(rows) else float("nan")
-            log({"stage": "text", "step": step, "seconds": round((time.time() - began) / run, 3), "loss": round(total / 100, 4), "held_out_cos": round(cos, 4)})
+                cos = float((F.normalize(model.sentence(ids, mask), dim=-1) * want).sum(-1).mean())
+            log({"stage": "text", "step": step, "seconds": round((time.time() - began) / run, 3), "loss": round(total / 200, 4), "held_out_cos": round(cos, 4)})
             total = 0.0
-            torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, state_path.with_suffix(".part"))
-            state_path.with_suffix(".part").rename(state_path)
+            torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, path.with_suffix(".part"))
+            path.with_suffix(".part").rename(path)
     return model.eval(), tokenizer
+
+
+def join(config, model, tokenizer, map_, phrases, vectors, weights, seed, log):
+    """Last: the tower learns the audio side's own map, where the map itself stays. `vectors` are the sentence encoder's."""
+    model.train()
+    with torch.no_grad():
+        goal = F.normalize(map_(torch.from_numpy(vectors)), dim=-1).numpy()
+    data = Phrases(tokenizer, phrases, goal, weights, config.length, config.batch, seed + 1)
+    mean, frozen = torch.from_numpy(goal.mean(0)), [p.detach() for p in map_.parameters()]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate / 4, weight_decay=0.0, betas=(0.9, 0.98))
+    total = 0.0
+    for step in range(config.join_steps):
+        ids, mask, want = data.draw(step)
+        for group in optimiser.param_groups:
+            group["lr"] = float(config.rate / 4 * 0.5 * (1 + np.cos(np.pi * step / config.join_steps)))
+        got = F.normalize(F.linear(F.normalize(model.sentence(ids, mask), dim=-1), *frozen), dim=-1)
+        loss = likeness(got, want, mean)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        total += float(loss.detach())
+        if (step + 1) % 200 == 0 or step + 1 == config.join_steps:
+            log({"stage": "join", "step": step + 1, "loss": round(total / 200, 4)})
+            total = 0.0
+    return model.eval()

@@ -149,10 +149,10 @@ def bank(labels, names, encoder):
         texts += label_phrases(label, words)
         first.append(len(texts))
         plain.append(len(wordings(label, words)))
-    vectors, classes = encoder(texts), encoder([n.lower() for n in names])
+    vectors, classes = encoder(texts), encoder([n.lower() for n in names]).reshape(-1, 384)
     candidates = words["nonsense"]["phrases"] + whole_words(vocabulary(encoder.folder / "tokenizer.json"))[500:9000:4]
     unrelated = encoder(candidates)
-    near = np.maximum((unrelated @ vectors.T).max(1), (unrelated @ classes.T).max(1))
+    near = (unrelated @ np.concatenate([vectors, classes]).T).max(1)
     limit = np.where(np.arange(len(candidates)) < len(words["nonsense"]["phrases"]), 0.8, 0.45)
     return Bank(list(labels), vectors, np.array(first), np.array(plain), classes, unrelated[near < limit])
 

@@ -1,0 +1,134 @@
+"""A folder of your own becomes a package: the whole way in miniature, on sounds made here."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).resolve().parents[1]
+SCHEMA = HERE.parent / "package" / "schema" / "manifest.schema.json"
+
+CONFIG = """
+seed = 3
+threads = 1
+[pool]
+shards = 2
+workers = 2
+[audio]
+steps = 30
+batch = 16
+warmup = 5
+widths = [8, 12, 16, 24, 32]
+trunk = 32
+dim = 32
+check_every = 15
+save_every = 15
+[text]
+phrases = 700
+pieces = 2000
+steps = 40
+join_steps = 20
+width = 32
+inner = 48
+layers = 1
+batch = 64
+[package]
+id = "miniature"
+scenes = 4
+background = 32
+"""
+
+
+def sound(kind, rng):
+    """Two seconds that are easily told apart: a tone, noise, clicks."""
+    t = np.arange(32000) / 16000
+    if kind == "whistle":
+        x = np.sin(2 * np.pi * rng.uniform(1500, 2500) * t) * 0.5
+    elif kind == "rain":
+        x = rng.standard_normal(len(t)) * 0.2
+    else:
+        x = np.zeros(len(t))
+        x[:: int(rng.uniform(3000, 5000))] = 0.9
+    return x.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("site")
+    rng, rows = np.random.default_rng(1), []
+    for kind in ("whistle", "rain", "clock_tick"):
+        for number in range(8):
+            name = f"{kind}-{number}.flac"
+            soundfile.write(folder / name, sound(kind, rng), 16000)
+            rows.append(["val" if number >= 6 else "train", "site", name, kind, "CC0", "somebody", "", "2.0", ""])
+    with open(folder / "index.csv", "w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow("role set path label licence author source_url seconds freesound_id".split())
+        out.writerows(rows)
+        out.writerow(["train", "site", "not-permissive.flac", "rain", "CC-BY-NC", "somebody", "", "2.0", ""])
+        out.writerow(["eval-only", "site", "kept-aside.flac", "rain", "CC0", "somebody", "", "2.0", ""])
+    (folder / "config.toml").write_text(CONFIG)
+    command = [sys.executable, "-m", "listen_training", "--config", str(folder / "config.toml"), "--data", str(folder), "--out", str(folder / "package")]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+def test_the_manifest_is_what_the_schema_asks_for(made):
+    jsonschema = pytest.importorskip("jsonschema")
+    manifest = json.loads((made / "package" / "manifest.json").read_text())
+    jsonschema.validate(manifest, json.loads(SCHEMA.read_text()))
+    assert manifest["id"] == "miniature"
+    for file in manifest["sha256"]:
+        assert (made / "package" / file).is_file()
+
+
+def test_embeddings_of_the_package_do_not_depend_on_the_batch(made):
+    from listen_training import package
+
+    runner, rng = package.Runner(made / "package"), np.random.default_rng(0)
+    mel = rng.normal(-9, 4, (3, 288, 80)).astype(np.float32)
+    together = runner.clip(runner.tokens(mel))
+    alone = np.concatenate([runner.clip(runner.tokens(mel[i : i + 1])) for i in range(3)])
+    assert np.abs(together - alone).max() < 1e-5
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    assert runner.tokens(mel[:, :96]).shape == (3, 12, 32)
+
+
+def test_texts_of_any_length_have_unit_vectors(made):
+    from listen_training import package
+
+    vectors = package.Runner(made / "package").text(["rain", "an utterly unheard-of phrase with a great many words in it " * 8, "zzxqy", "Clock_Tick"])
+    assert vectors.shape == (4, 32)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_rows_that_may_not_train_are_not_credited(made):
+    with open(made / "package" / "ATTRIBUTION.csv", newline="") as file:
+        titles = [r["title_or_id"] for r in csv.DictReader(file)]
+    assert len(titles) == 18
+    assert not {"not-permissive", "kept-aside"} & set(titles)
+
+
+def test_a_second_start_goes_on_and_keeps_what_is_there(made):
+    before = (made / "package.work" / "log.jsonl").read_text()
+    command = [sys.executable, "-m", "listen_training", "--config", str(made / "config.toml"), "--data", str(made), "--out", str(made / "package")]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    after = (made / "package.work" / "log.jsonl").read_text()[len(before) :]
+    assert '"frame"' not in after, "the audio side was trained anew"
+    assert (made / "package.work" / "curves.png").stat().st_size > 0
+
+
+def test_an_unknown_key_is_refused_by_name(tmp_path):
+    (tmp_path / "c.toml").write_text("[audio]\nspeed = 3\n")
+    from listen_training import config
+
+    with pytest.raises(SystemExit, match="audio.speed"):
+        config.load(tmp_path / "c.toml")
