@@ -33,7 +33,7 @@ pub struct Package {
 impl Package {
     /// Opens the package in the folder `dir`; `accept_license` says that the user agrees to its terms, should it ask.
     ///
-    /// It reads every file once to compare its sha256: about a second per GB.
+    /// It reads every file once, piece by piece, to compare its sha256.
     ///
     /// # Errors
     /// The first thing that is wrong, in this order: the manifest's size, encoding, JSON, format and version, form and values;
