@@ -36,6 +36,23 @@ fn of_a_group_only_the_label_with_the_highest_score_is_active() {
 }
 
 #[test]
+fn who_loses_its_group_ends_as_if_it_were_not_heard_any_more() {
+    let file = r#"[{"label": "man", "group": "voice"}, {"label": "woman", "group": "voice"}]"#;
+    for turn in [["man", "woman"], ["woman", "man"]] {
+        let mut detector = from_file(file, Settings::default());
+        let mut changes = Vec::new();
+        for k in 0..4 {
+            let first = if (k < 2) == (turn[0] == "man") { [0.9, 0.8] } else { [0.8, 0.9] };
+            let window = span(k, 2 * SECOND, SECOND / 2);
+            detector.push(window, -1, None, &embedding(&first), &mut changes).unwrap();
+        }
+        let expected = [format!("+{} 1.5", turn[0]), format!("-{} 2", turn[0]), format!("+{} 2.5", turn[1])];
+        assert_eq!(told(&changes), expected);
+        assert!(matches!(changes[1], Change::End(_, EndReason::Group)));
+    }
+}
+
+#[test]
 fn a_label_that_holds_gives_its_group_up_when_another_one_starts() {
     let file = r#"[{"label": "man", "group": "voice"}, {"label": "woman", "group": "voice"}]"#;
     let mut detector = from_file(file, Settings { hold_time: 10 * SECOND, ..Settings::default() });

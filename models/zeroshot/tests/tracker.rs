@@ -116,6 +116,37 @@ fn an_event_is_at_least_as_long_as_the_step_it_was_found_in() {
 }
 
 #[test]
+fn overlapping_windows_do_not_make_a_short_sound_long() {
+    // A click at 5.2 s is heard by four windows of 2 s every 0.5 s, so for 3.5 s; it still lasted half a second at most.
+    let scores: Vec<f32> = (0..20).map(|k| if (7..=10).contains(&k) { 0.9 } else { 0.1 }).collect();
+    for (min_duration, announced) in [(SECOND / 2, true), (SECOND / 2 + 1, false)] {
+        let rule = Rule { min_duration, ..rule(0, 0) };
+        let changes = follow(&mut tracker(rule), &scores, 2 * SECOND, SECOND / 2);
+        assert_eq!(!changes.is_empty(), announced, "{changes:?}");
+    }
+}
+
+#[test]
+fn an_event_does_not_begin_before_the_last_one_ended() {
+    // The second window is cut short by the end of something: what is new in the third began before the first ended.
+    let mut tracker = tracker(rule(0, 0));
+    let mut ids = EventIds::From(1);
+    let spans = [
+        Span::new(0, 4 * SECOND, SECOND),
+        Span::new(SECOND, 2 * SECOND, SECOND),
+        Span::new(2 * SECOND, 4 * SECOND, SECOND),
+    ];
+    let mut changes = Vec::new();
+    for (span, score) in spans.into_iter().zip([0.9, 0.1, 0.9]) {
+        changes.extend(tracker.push(&sample(span, score), None, &mut ids));
+    }
+    let [Change::Start(_), Change::End(first, _), Change::Start(second)] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!((first.offset, second.onset), (Some(4 * SECOND), 4 * SECOND));
+}
+
+#[test]
 fn the_first_window_of_a_stream_may_begin_no_event_before_itself() {
     let first = Span::new(0, 2 * SECOND, 10 * SECOND);
     assert_eq!(first.onset(), 0);
