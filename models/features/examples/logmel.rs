@@ -42,12 +42,21 @@ fn main() -> Result<(), Box<dyn Error>> {
             mel.push(chunk, |frame| frames.extend_from_slice(frame));
         }
         mel.finish(|frame| frames.extend_from_slice(frame));
-        let sum: f64 = frames.iter().map(|&value| f64::from(value)).sum();
-        println!("{count} {sum}");
+        println!("{count} {}", sum(&frames));
         io::stdout().flush()?;
     }
     if let Some(path) = arguments.next() {
         fs::write(path, frames.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
     }
     Ok(())
+}
+
+/// The sum of values, eight side by side: one after the other it would take as long as a quarter of a transform.
+fn sum(values: &[f32]) -> f64 {
+    let (rows, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for row in rows {
+        sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value)).sum::<f64>()
 }

@@ -1,5 +1,7 @@
 //! The mel triangles (models.md 1.1), kept as the few weights that are not zero.
 
+use std::array;
+
 use crate::{FrontEnd, MelNorm, MelScale, TriangleDomain};
 
 /// Hertz to mel.
@@ -22,19 +24,33 @@ pub fn mel_to_hz(mel: f64, scale: MelScale) -> f64 {
     }
 }
 
+/// Values side by side in a vector register of float64.
+pub(crate) const LANES: usize = 4;
+
 /// Mel triangles over the bins `0..=n_fft/2` of a spectrum.
 #[derive(Debug, Clone)]
 pub struct Filterbank {
     bands: Box<[Band]>,
-    /// The weights of all bands, one after the other.
-    weights: Box<[f64]>,
+    groups: Box<[Group]>,
+    /// The weights of all groups one after the other: register by register, in each band by band.
+    weights: Box<[[Register; LANES]]>,
 }
 
+/// The weights of neighbouring bins.
+type Register = [f64; LANES];
+
 /// A band's weights belong to neighbouring bins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Band {
     first_bin: usize,
-    len: usize,
+    weights: Vec<f64>,
+}
+
+/// Bands that are summed side by side: each is filled up with zeros to the registers that the widest needs.
+#[derive(Debug, Clone)]
+struct Group {
+    first_bins: [usize; LANES],
+    registers: usize,
 }
 
 impl Filterbank {
@@ -48,9 +64,7 @@ impl Filterbank {
         let mel_edge = |j: usize| low + (high - low) * j as f64 / (bands + 1) as f64;
         let hz_edge = |j: usize| mel_to_hz(mel_edge(j), mel_scale);
 
-        let mut ranges = Vec::with_capacity(bands);
-        let mut weights = Vec::new();
-        for band in 0..bands {
+        let band = |band: usize| {
             let norm = match front_end.mel_norm {
                 MelNorm::Slaney => 2.0 / (hz_edge(band + 2) - hz_edge(band)),
                 MelNorm::None => 1.0,
@@ -69,38 +83,69 @@ impl Filterbank {
             let first = ((hz_edge(band) / bin_hz).floor() as usize).saturating_sub(1);
             let last = ((hz_edge(band + 2) / bin_hz).ceil() as usize + 2).min(bins);
             let within = first.max(usize::from(front_end.zero_dc))..last;
-            let mut covered =
-                within.map(|bin| (bin, weight(bin))).filter(|&(_, weight)| weight > 0.0).peekable();
-            let first_bin = covered.peek().map_or(0, |&(bin, _)| bin);
-            let before = weights.len();
-            weights.extend(covered.map(|(_, weight)| weight));
-            ranges.push(Band { first_bin, len: weights.len() - before });
+            let weighted = within.map(|bin| (bin, weight(bin))).filter(|&(_, weight)| weight > 0.0);
+            let (covered, weights): (Vec<usize>, Vec<f64>) = weighted.unzip();
+            Band { first_bin: covered.first().copied().unwrap_or(0), weights }
+        };
+        Self::side_by_side((0..bands).map(band).collect())
+    }
+
+    /// Lays the bands out for [`apply`](Self::apply).
+    fn side_by_side(bands: Box<[Band]>) -> Self {
+        let (mut groups, mut weights) = (Vec::new(), Vec::new());
+        for group in bands.chunks(LANES) {
+            let widest = group.iter().map(|band| band.weights.len()).max().unwrap_or(0);
+            let registers = widest.div_ceil(LANES);
+            // A group that the last bands do not fill has bands without weight at bin 0.
+            let first_bins = array::from_fn(|nth| group.get(nth).map_or(0, |band| band.first_bin));
+            let weight = |nth: usize, i: usize| group.get(nth).and_then(|band| band.weights.get(i)).copied();
+            for register in 0..registers {
+                let lane = |nth, lane| weight(nth, register * LANES + lane).unwrap_or(0.0);
+                weights.push(array::from_fn(|nth| array::from_fn(|i| lane(nth, i))));
+            }
+            groups.push(Group { first_bins, registers });
         }
-        Self { bands: ranges.into(), weights: weights.into() }
+        Self { bands, groups: groups.into(), weights: weights.into() }
     }
 
     /// The weights that are not zero: band, bin, weight.
     pub fn iter(&self) -> impl Iterator<Item = (usize, usize, f64)> + '_ {
-        let places = self.bands.iter().enumerate();
-        let places =
-            places.flat_map(|(band, of)| (of.first_bin..of.first_bin + of.len).map(move |bin| (band, bin)));
-        places.zip(&self.weights).map(|((band, bin), &weight)| (band, bin, weight))
+        self.bands.iter().enumerate().flat_map(|(nth, band)| {
+            let bins = band.first_bin..;
+            bins.zip(&band.weights).map(move |(bin, &weight)| (nth, bin, weight))
+        })
+    }
+
+    /// Zeros that must follow a spectrum, and the bands' sums, for [`apply`](Self::apply).
+    pub(crate) fn padding(&self) -> usize {
+        self.groups.iter().map(|group| group.registers * LANES).max().unwrap_or(0).max(LANES)
     }
 
     /// The same triangles, all higher or lower by a factor.
     pub(crate) fn scaled(mut self, factor: f64) -> Self {
-        self.weights.iter_mut().for_each(|weight| *weight *= factor);
+        self.weights.as_flattened_mut().as_flattened_mut().iter_mut().for_each(|weight| *weight *= factor);
+        self.bands.iter_mut().flat_map(|band| &mut band.weights).for_each(|weight| *weight *= factor);
         self
     }
 
-    /// Sums a spectrum `[n_fft/2 + 1]` in the bands `[n_mels]`.
+    /// Sums a spectrum `[n_fft/2 + 1 + padding]` in the bands `[n_mels + padding]`.
+    #[inline(always)]
     pub(crate) fn apply(&self, spectrum: &[f64], sums: &mut [f64]) {
         let mut rest = &self.weights[..];
-        for (sum, band) in sums.iter_mut().zip(&self.bands) {
-            let (weights, next) = rest.split_at(band.len);
+        for (sums, group) in sums.as_chunks_mut::<LANES>().0.iter_mut().zip(&self.groups) {
+            let (weights, next) = rest.split_at(group.registers);
             rest = next;
-            let bins = &spectrum[band.first_bin..][..band.len];
-            *sum = weights.iter().zip(bins).map(|(weight, bin)| weight * bin).sum();
+            let bins = group.first_bins.map(|first| spectrum[first..].as_chunks::<LANES>().0);
+            let mut lanes = [[0.0; LANES]; LANES];
+            for (register, weights) in weights.iter().enumerate() {
+                for ((lanes, weights), bins) in lanes.iter_mut().zip(weights).zip(bins) {
+                    let bins = bins[register];
+                    for i in 0..LANES {
+                        lanes[i] += weights[i] * bins[i];
+                    }
+                }
+            }
+            *sums = lanes.map(|band| (band[0] + band[2]) + (band[1] + band[3]));
         }
     }
 }

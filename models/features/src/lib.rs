@@ -3,7 +3,8 @@
 //! Samples of one channel go in, frames come out, and the frame index is the only notion of time: nothing here knows
 //! about GStreamer, clocks or models. Frames are those of the batch formula (models.md 1.1) in float64, rounded to
 //! float32 once at the end, and they do not depend on how the stream was cut: each frame is transformed by itself,
-//! always by the same arithmetic, so any chunking gives the same bits.
+//! always by the same arithmetic, so any chunking gives the same bits on one machine (the transform's last bits differ
+//! between processors, far below float32's).
 //!
 //! ```
 //! use listen_features::{FrontEnd, LogMel, log_mel};
@@ -26,6 +27,7 @@
 //!
 //! * [`LogMel`]: the continuous stream (`edge=rolling`), [`log_mel`]: a whole recording at once.
 //! * [`ExactWindows`]: windows whose frames are those of the window cut out of the recording (`edge=exact`).
+//! * [`FrontEnd`]: every number that frames depend on, with those of published models as presets.
 //! * [`Level`]: how loud a window of frames is; [`silence_value`]: the frames' value for digital silence.
 mod analysis;
 mod error;
