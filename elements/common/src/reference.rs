@@ -18,6 +18,22 @@ pub struct References {
     known: Vec<Reference>,
 }
 
+/// A time by another clock.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    caps: gst::Caps,
+    timestamp: ClockTime,
+}
+
+impl Stamp {
+    /// Adds it to an output buffer that begins `later`.
+    pub fn attach(&self, buffer: &mut gst::BufferRef, later: ClockTime, duration: Option<ClockTime>) {
+        if let Some(timestamp) = self.timestamp.checked_add(later) {
+            gst::ReferenceTimestampMeta::add(buffer, &self.caps, timestamp, duration);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Reference {
     caps: gst::Caps,
@@ -29,10 +45,11 @@ impl References {
     /// Notes the metas of an input buffer whose first step is at `time`.
     pub fn observe(&mut self, buffer: &gst::BufferRef, time: ClockTime) {
         for meta in buffer.iter_meta::<gst::ReferenceTimestampMeta>() {
-            let index = self.known.iter().position(|r| r.caps.as_ref() == meta.reference()).unwrap_or_else(|| {
-                self.known.push(Reference { caps: meta.reference_owned(), seen: VecDeque::new() });
-                self.known.len() - 1
-            });
+            let index =
+                self.known.iter().position(|r| r.caps.as_ref() == meta.reference()).unwrap_or_else(|| {
+                    self.known.push(Reference { caps: meta.reference_owned(), seen: VecDeque::new() });
+                    self.known.len() - 1
+                });
             let seen = &mut self.known[index].seen;
             if seen.back().is_some_and(|&(last, _)| time < last.saturating_add(APART)) {
                 continue;
@@ -44,19 +61,23 @@ impl References {
         }
     }
 
+    /// What is known of the time `time`.
+    pub fn at(&self, time: ClockTime) -> Vec<Stamp> {
+        let stamps = self.known.iter().filter_map(|reference| {
+            let before = reference.seen.iter().rev().find(|(seen, _)| *seen <= time);
+            let &(seen, stamp) = before.or_else(|| reference.seen.front())?;
+            let timestamp = match time.checked_sub(seen) {
+                Some(later) => stamp.checked_add(later)?,
+                None => stamp.checked_sub(seen.saturating_sub(time))?,
+            };
+            Some(Stamp { caps: reference.caps.clone(), timestamp })
+        });
+        stamps.collect()
+    }
+
     /// Adds what is known to an output buffer that begins at `time`.
     pub fn attach(&self, buffer: &mut gst::BufferRef, time: ClockTime, duration: Option<ClockTime>) {
-        for reference in &self.known {
-            let before = reference.seen.iter().rev().find(|(seen, _)| *seen <= time);
-            let Some(&(seen, stamp)) = before.or_else(|| reference.seen.front()) else { continue };
-            let moved = match time.checked_sub(seen) {
-                Some(later) => stamp.checked_add(later),
-                None => stamp.checked_sub(seen.saturating_sub(time)),
-            };
-            if let Some(moved) = moved {
-                gst::ReferenceTimestampMeta::add(buffer, &reference.caps, moved, duration);
-            }
-        }
+        self.at(time).iter().for_each(|stamp| stamp.attach(buffer, ClockTime::ZERO, duration));
     }
 
     /// Forgets everything: the stream begins anew.

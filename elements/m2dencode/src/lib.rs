@@ -1,1 +1,85 @@
-//! GStreamer element: log-mel frames to embeddings.
+//! `m2dencode`: log-mel frames to embeddings.
+//!
+//! It takes the frames of `melspec`, cuts them into windows and gives an embedding of each:
+//! `tensor/strided, tensor-id=audio-embedding` (`class-scores` where the package is a tagger). The encoder is a model
+//! package: nothing here knows a model's name. Its sink pad asks for the package's front end, by which `melspec`
+//! configures itself.
+//!
+//! ```text
+//! gst-launch-1.0 filesrc location=street.flac ! decodebin ! audioconvert ! audioresample \
+//!   ! melspec ! m2dencode model=clap2025.pkg ! filesink location=street.f32
+//! ```
+//!
+//! | property | meaning |
+//! |---|---|
+//! | `model` | folder of the model package; unset: the one that is compiled in |
+//! | `accept-license` | whether its terms are accepted, where it asks for that |
+//! | `onnxruntime` | path of libonnxruntime.so; unset: it is looked for |
+//! | `execution-provider` `device` | who computes, and on which of its devices |
+//! | `precision` | which of the package's graphs runs |
+//! | `window` `hop` | length and distance of windows in nanoseconds; 0 = the package's |
+//! | `edge` | whether a window's edge frames see the samples around it |
+//! | `output` | one vector per window (`clip`), per time step (`frames`), or the encoder's `tokens` |
+//! | `intra-op-threads` `workers` | threads of a run, and runs at the same time |
+//! | `max-batch` `max-wait` | windows that are encoded together, and nanoseconds that they wait for each other |
+//! | `inference-latency` | nanoseconds that a live pipeline allows for encoding; the largest value = one hop |
+//! | `overload` | what happens when windows come faster than they are encoded |
+//! | `gate` | windows below this level in dB are not encoded; -140 = all are |
+//! | `watchdog` | nanoseconds without a window after which a warning is posted; 0 = never |
+//! | `stats` | read-only: see below |
+//!
+//! # How it runs
+//! The streaming thread cuts frames into windows and puts them into a ring; a task on the source pad hands them to the
+//! engine, which all elements of the process with the same package and options share, and pushes what comes back.
+//! CAPS, SEGMENT and a first GAP go out at once, so that sinks preroll; a window that does not come out is a GAP.
+//!
+//! Graphs load in the background from READY on (`progress` messages named `loading`). Frames that come meanwhile wait,
+//! or in a live stream their windows are lost and counted.
+//!
+//! A live stream's latency is window + `max-wait` + `inference-latency`, constant while playing. `stats` has, under one
+//! lock, `in` = `out` + `dropped` + `gated` + `flushed` + `lost-loading` + `pending`; `inference-mean`, `-p50`, `-p95`
+//! and `-max` of the engine in ns; its `queue-depth` and `elements`; `real-time-factor` (a window's inference over the
+//! hop); the last window's `level` in dB; `latency-p50`, `-p99` and `-max` in ns, from a window's last frame to its
+//! embedding; `execution-provider`, `precision`, `live`.
+//!
+//! A stream's last window is padded as the package says. A hole of up to one second (DISCONT, GAP) is filled with
+//! silence; after a longer one, a step back or a buffer marked RESYNC a new stream begins, and what was there is ended.
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+#[doc(hidden)]
+pub mod engine;
+mod imp;
+mod input;
+mod load;
+mod model;
+mod pads;
+mod queue;
+mod settings;
+mod stats;
+mod task;
+
+pub use settings::{Edge, ExecutionProvider, Output, Overload, Precision};
+
+glib::wrapper! {
+    /// The element.
+    pub struct M2dEncode(ObjectSubclass<imp::M2dEncode>) @extends gst::Element, gst::Object;
+}
+
+impl M2dEncode {
+    /// Puts something else in the place of the process's engines: a seam for tests, which need no ONNX Runtime then.
+    #[doc(hidden)]
+    pub fn set_opener(&self, open: engine::Open) {
+        self.imp().set_opener(open);
+    }
+}
+
+/// Registers the element and its enumerations.
+///
+/// # Errors
+/// What GStreamer says.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    settings::mark_as_plugin_api();
+    gst::Element::register(Some(plugin), "m2dencode", gst::Rank::NONE, M2dEncode::static_type())
+}

@@ -1,0 +1,265 @@
+//! The streaming thread's side: frames to windows, with their times.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use gst::{ClockTime, FlowError};
+use gst_listen_common::reference::References;
+use gst_listen_common::timeline::{Continuity, Timeline};
+use listen_encoder::{EncoderError, Preparer, Window, WindowJob, WindowStream};
+use listen_features::silence_value;
+use listen_package::Edge;
+
+use crate::model::OpenModel;
+use crate::queue::Ticket;
+
+/// Where windows go: `at_end` with the stream's last one.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(WindowJob, Ticket, bool) -> Result<(), FlowError>;
+
+/// Everything that belongs to one run of the stream.
+pub(crate) struct Input {
+    model: Arc<OpenModel>,
+    cutter: Cutter,
+    /// Counts frames.
+    timeline: Timeline,
+    references: References,
+    /// A frame of digital silence.
+    silence: f32,
+    /// Values on their way from bytes to the cutter.
+    values: Vec<f32>,
+    /// Whether the next window follows on nothing.
+    discont: bool,
+}
+
+enum Cutter {
+    /// Frames of the continuous stream.
+    Rolling(WindowStream),
+    /// Windows come whole.
+    Exact(Exact),
+}
+
+/// Windows that come whole.
+struct Exact {
+    preparer: Preparer,
+    /// Number of the next one.
+    next: u64,
+    /// The one before: its end may hold the stream's last time steps.
+    before: Vec<f32>,
+}
+
+impl Input {
+    pub fn new(model: Arc<OpenModel>) -> Result<Self, EncoderError> {
+        let (manifest, plan) = (model.package.manifest(), &model.plan);
+        let cutter = match (plan.edge, &model.format) {
+            (Edge::Exact, Some(_)) => {
+                Cutter::Exact(Exact { preparer: Preparer::new(manifest, plan)?, next: 0, before: Vec::new() })
+            }
+            _ => Cutter::Rolling(WindowStream::new(manifest, plan)?),
+        };
+        Ok(Self {
+            cutter,
+            timeline: Timeline::new(plan.sample_rate, plan.samples_per_frame),
+            references: References::default(),
+            silence: model.format.as_ref().map_or(0.0, |format| silence_value(&format.front_end)),
+            values: Vec::new(),
+            discont: true,
+            model,
+        })
+    }
+
+    /// Takes a buffer of whole frames; `start` is where a stream without any times begins.
+    pub fn take(
+        &mut self,
+        buffer: &gst::BufferRef,
+        start: ClockTime,
+        sink: Sink<'_>,
+    ) -> Result<(), FlowError> {
+        let map = buffer.map_readable().map_err(|_| FlowError::Error)?;
+        let width = self.model.plan.width;
+        let mut values = std::mem::take(&mut self.values);
+        values.clear();
+        values.extend(map.as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)));
+        drop(map);
+        let frames = (values.len() / width) as u64;
+        // An exact window moves the stream on by a hop, whatever its length.
+        let steps = match &self.cutter {
+            Cutter::Rolling(_) => frames,
+            Cutter::Exact(_) => self.model.plan.hop_frames.into(),
+        };
+        let flags = buffer.flags();
+        let result = self.place(buffer.pts(), steps, flags, start, sink).and_then(|()| {
+            if let Some(time) = self.timeline.time(self.timeline.steps() - steps) {
+                self.references.observe(buffer, time);
+            }
+            self.push(&values, sink)
+        });
+        self.values = values;
+        result
+    }
+
+    /// Moves the timeline to a buffer, with silence or a new beginning where that is needed.
+    fn place(
+        &mut self,
+        pts: Option<ClockTime>,
+        steps: u64,
+        flags: gst::BufferFlags,
+        start: ClockTime,
+        sink: Sink<'_>,
+    ) -> Result<(), FlowError> {
+        let before = self.timeline.clone();
+        if flags.contains(gst::BufferFlags::RESYNC) && self.timeline.steps() > 0 {
+            self.timeline.reset();
+        }
+        let reset = self.timeline.steps() == 0 && before.steps() > 0;
+        let discont = flags.contains(gst::BufferFlags::DISCONT);
+        match self.timeline.take(pts, steps, discont, start) {
+            Continuity::Follows if !reset => Ok(()),
+            Continuity::Fill(missing) if matches!(self.cutter, Cutter::Rolling(_)) => {
+                self.push_silence(missing, sink)
+            }
+            Continuity::Fill(_) => {
+                // Windows are missing: no silence can stand for them.
+                self.end_at(before, sink)?;
+                self.timeline.reset();
+                self.timeline.take(pts, steps, discont, start);
+                Ok(())
+            }
+            Continuity::Follows | Continuity::Restart => self.end_at(before, sink),
+        }
+    }
+
+    /// Takes a GAP event: whether it is part of the stream now (it lies behind, or was filled with silence).
+    pub fn gap(
+        &mut self,
+        pts: ClockTime,
+        duration: Option<ClockTime>,
+        sink: Sink<'_>,
+    ) -> Result<bool, FlowError> {
+        let before = self.timeline.clone();
+        match self.timeline.gap(pts, duration) {
+            Continuity::Follows => Ok(self.timeline.steps() > 0),
+            Continuity::Fill(missing) if matches!(self.cutter, Cutter::Rolling(_)) => {
+                self.push_silence(missing, sink).map(|()| true)
+            }
+            Continuity::Fill(_) | Continuity::Restart => {
+                self.end_at(before, sink)?;
+                self.timeline.reset();
+                Ok(false)
+            }
+        }
+    }
+
+    /// The stream has ended: its last window. What comes next begins a new stream.
+    pub fn finish(&mut self, sink: Sink<'_>) -> Result<(), FlowError> {
+        let before = self.timeline.clone();
+        self.timeline.reset();
+        self.end_at(before, sink)
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) {
+        match &mut self.cutter {
+            Cutter::Rolling(stream) => stream.reset(),
+            Cutter::Exact(exact) => exact.reset(),
+        }
+        self.timeline.reset();
+        self.references.reset();
+        self.discont = true;
+    }
+
+    fn end_at(&mut self, timeline: Timeline, sink: Sink<'_>) -> Result<(), FlowError> {
+        let plan = &self.model.plan;
+        let last = match &mut self.cutter {
+            Cutter::Rolling(stream) => stream.finish(),
+            Cutter::Exact(exact) => {
+                exact.finish(plan.window_frames, plan.hop_frames, plan.width, plan.steps.is_some())
+            }
+        };
+        if let Some(job) = last {
+            let ticket = self.ticket(&job, &timeline);
+            sink(job, ticket, true)?;
+        }
+        self.references.reset();
+        self.discont = true;
+        Ok(())
+    }
+
+    fn push_silence(&mut self, frames: u64, sink: Sink<'_>) -> Result<(), FlowError> {
+        // The longest fill is a second: a hundred frames or so.
+        let silence = vec![self.silence; frames as usize * self.model.plan.width];
+        self.push(&silence, sink)
+    }
+
+    /// Cuts frames into windows; each goes on before the next is made.
+    fn push(&mut self, values: &[f32], sink: Sink<'_>) -> Result<(), FlowError> {
+        let plan = &self.model.plan;
+        let width = plan.width;
+        if let Cutter::Exact(exact) = &mut self.cutter {
+            let job = exact.take(values, u64::from(plan.hop_frames), plan.window_frames as usize * width);
+            let ticket = self.ticket(&job, &self.timeline.clone());
+            return sink(job, ticket, false);
+        }
+        // In a hop's worth of frames at most one window becomes whole.
+        for piece in values.chunks((plan.hop_frames as usize * width).max(1)) {
+            let Cutter::Rolling(stream) = &mut self.cutter else { return Ok(()) };
+            let mut whole = None;
+            stream.push(piece, |job| whole = Some(job));
+            if let Some(job) = whole {
+                let ticket = self.ticket(&job, &self.timeline.clone());
+                sink(job, ticket, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ticket(&mut self, job: &WindowJob, timeline: &Timeline) -> Ticket {
+        let time = |frame: u64| timeline.time(frame).unwrap_or(ClockTime::ZERO);
+        let lead = if job.first { 0 } else { self.model.lead() };
+        let (from, to) =
+            (job.start_frame + lead, job.start_frame + lead + u64::from(self.model.plan.hop_frames));
+        Ticket {
+            start: time(job.start_frame),
+            references: self.references.at(time(job.start_frame)),
+            gap: (time(from), time(to).saturating_sub(time(from))),
+            discont: std::mem::take(&mut self.discont),
+            came: Instant::now(),
+        }
+    }
+}
+
+impl Exact {
+    fn take(&mut self, frames: &[f32], hop: u64, whole: usize) -> WindowJob {
+        let window = Window {
+            start_frame: self.next * hop,
+            frames,
+            first: self.next == 0,
+            last: frames.len() < whole,
+        };
+        let job = self.preparer.prepare(&window);
+        self.next += 1;
+        self.before.clear();
+        if !window.last {
+            self.before.extend_from_slice(frames);
+        }
+        job
+    }
+
+    /// Where a window gives its middle only, the end of the last whole one holds time steps that nobody has given: they
+    /// come as a short window of its own, as in a rolling stream.
+    fn finish(&mut self, window: u32, hop: u32, width: usize, steps: bool) -> Option<WindowJob> {
+        let rest =
+            self.before.get(hop as usize * width..).filter(|rest| steps && hop < window && !rest.is_empty());
+        let start_frame = self.next * u64::from(hop);
+        let job = rest
+            .map(|frames| Window { start_frame, frames, first: false, last: true })
+            .map(|window| self.preparer.prepare(&window));
+        self.reset();
+        job
+    }
+
+    fn reset(&mut self) {
+        self.next = 0;
+        self.before.clear();
+        self.preparer.reset();
+    }
+}

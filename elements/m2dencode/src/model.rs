@@ -1,0 +1,153 @@
+//! The package, and what it makes of the settings.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gst::ClockTime;
+use gst_listen_common::caps::{EdgeCaps, EmbeddingCaps, EmbeddingKind, MelFormat};
+use listen_encoder::{EncoderError, EncoderOptions, Plan};
+use listen_package::{ClipPooling, Edge, Manifest, Output, Package, Precision};
+
+use crate::settings::Settings;
+
+/// An open package and the plan for one element. Its graphs are loaded apart.
+#[derive(Debug)]
+pub(crate) struct OpenModel {
+    pub package: Arc<Package>,
+    pub plan: Plan,
+    pub options: EncoderOptions,
+    /// What the sink pad takes; `None` where the graph takes samples.
+    pub format: Option<MelFormat>,
+    kind: EmbeddingKind,
+    dim: u32,
+}
+
+impl OpenModel {
+    /// Opens the package that the settings name, or the one that is compiled in.
+    ///
+    /// # Errors
+    /// What is wrong with the package, or with what the settings ask of it.
+    pub fn open(settings: &Settings) -> Result<Self, EncoderError> {
+        let package = match &settings.model {
+            Some(folder) => Package::open(Path::new(folder), settings.accept_license)?,
+            None => Package::default_package()?,
+        };
+        let manifest = package.manifest();
+        let options = settings.options(manifest);
+        let plan = Plan::new(manifest, &options)?;
+        let edge = match plan.edge {
+            Edge::Rolling => EdgeCaps::Rolling,
+            Edge::Exact => EdgeCaps::Exact { window: plan.window_frames, hop: plan.hop_frames },
+        };
+        let format = package.front_end().map(|front_end| MelFormat {
+            front_end: front_end.clone(),
+            pre_scale: manifest.audio.pre_scale,
+            int16_roundtrip: manifest.audio.int16_roundtrip,
+            edge,
+        });
+        let (kind, dim) = match package.classes() {
+            Some(classes) if scores_flow(manifest, &plan) => (EmbeddingKind::ClassScores, classes.len()),
+            _ => (EmbeddingKind::Embedding, plan.dim),
+        };
+        Ok(Self { kind, dim: u32::try_from(dim).unwrap_or(u32::MAX), format, plan, options, package })
+    }
+
+    /// Whether what flows are class scores.
+    pub fn gives_scores(&self) -> bool {
+        self.kind == EmbeddingKind::ClassScores
+    }
+
+    /// Values in a row of what flows.
+    pub fn dim(&self) -> usize {
+        self.dim as usize
+    }
+
+    /// What the sink pad asks for.
+    pub fn sink_caps(&self) -> gst::Caps {
+        match &self.format {
+            Some(format) => gst::Caps::from(format.to_structure()),
+            None => gst::Caps::builder("audio/x-raw")
+                .field("format", "F32LE")
+                .field("layout", "interleaved")
+                .field("channels", 1)
+                .field("rate", i32::try_from(self.plan.sample_rate).unwrap_or(i32::MAX))
+                .build(),
+        }
+    }
+
+    /// What the source pad gives for a stream of `channel`.
+    pub fn src_caps(&self, channel: i32) -> gst::Caps {
+        let step = self.plan.steps.map(|steps| self.time(u64::from(steps.frames_per_step())).nseconds());
+        let rows_per_step = u32::try_from(self.plan.rows_per_step).unwrap_or(u32::MAX);
+        let space = self.package.space().into();
+        EmbeddingCaps {
+            kind: self.kind,
+            dim: self.dim,
+            space,
+            output: self.plan.output,
+            step,
+            rows_per_step,
+            channel,
+        }
+        .to_caps()
+    }
+
+    /// What the source pad gives before it is known which channel is heard.
+    pub fn src_caps_of_any_channel(&self) -> gst::Caps {
+        let mut caps = self.src_caps(gst_listen_common::caps::MIXED);
+        caps.make_mut().iter_mut().for_each(|structure| structure.remove_field("channel"));
+        caps
+    }
+
+    /// The precision that runs, in words.
+    pub fn precision(&self) -> &'static str {
+        match self.plan.precision {
+            Precision::Fp32 => "fp32",
+            Precision::Fp16 => "fp16",
+            Precision::Bf16 => "bf16",
+            Precision::Int8 => "int8",
+        }
+    }
+
+    /// The time that so many frames take, rounded down.
+    pub fn time(&self, frames: u64) -> ClockTime {
+        let samples = u128::from(frames) * u128::from(self.plan.samples_per_frame);
+        let ns = samples * 1_000_000_000 / u128::from(self.plan.sample_rate.max(1));
+        ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(u64::MAX))
+    }
+
+    /// From a window's first frame to when its embedding is promised, where the stream is live.
+    ///
+    /// With `edge=exact` the window has passed when it arrives: melspec counts it then.
+    pub fn latency(&self, settings: &Settings) -> ClockTime {
+        let window = match self.plan.edge {
+            Edge::Rolling => self.time(u64::from(self.plan.window_frames)),
+            Edge::Exact => ClockTime::ZERO,
+        };
+        let inference = match settings.inference_latency {
+            u64::MAX => self.time(u64::from(self.plan.hop_frames)),
+            ns => ClockTime::from_nseconds(ns),
+        };
+        window + ClockTime::from_nseconds(settings.max_wait) + inference
+    }
+
+    /// Frames at the start of a window that are not described by what it gives, where it is not the first.
+    pub fn lead(&self) -> u64 {
+        self.plan.steps.filter(|steps| steps.overlaps()).map_or(0, |steps| steps.lead_frames().into())
+    }
+}
+
+/// Whether a package gives the scores of its classes: where nothing can be compared with text, and as far as the
+/// encoder scores what is asked for ([`listen_encoder::Embedding::scores`]).
+fn scores_flow(manifest: &Manifest, plan: &Plan) -> bool {
+    let per_step = match &manifest.head {
+        Some(head) => head.frames,
+        None => manifest.clip_pooling == ClipPooling::MeanTime,
+    };
+    let scored = match plan.output {
+        Output::Clip => true,
+        Output::Frames => per_step,
+        Output::Tokens => false,
+    };
+    manifest.tagger.is_some() && manifest.clap.is_none() && scored
+}

@@ -1,0 +1,279 @@
+//! What the pads take: buffers, events, queries.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst::{ClockTime, FlowError, FlowSuccess};
+use gst_listen_common::caps::{MIXED, MelCaps};
+use gst_listen_common::errors;
+use listen_encoder::WindowJob;
+
+use crate::imp::{CAT, M2dEncode};
+use crate::input::Input;
+use crate::model::OpenModel;
+use crate::queue::Ticket;
+
+impl M2dEncode {
+    pub(crate) fn sink_chain(&self, pad: &gst::Pad, buffer: gst::Buffer) -> Result<FlowSuccess, FlowError> {
+        gst::trace!(CAT, obj = pad, "Handling {buffer:?}");
+        if self.ask_live.swap(false, Ordering::AcqRel) {
+            self.ask_whether_live();
+        }
+        let segment = self.lock(&self.segment).clone().ok_or(FlowError::NotNegotiated)?;
+        if segment.rate() < 0.0 {
+            if let Some(pts) = buffer.pts() {
+                self.queue.event(gst::event::Gap::new(pts, buffer.duration()))?;
+            }
+            return Ok(FlowSuccess::Ok);
+        }
+        let start = segment.start().unwrap_or(ClockTime::ZERO);
+        let mut input = self.lock(&self.input);
+        let input = input.as_mut().ok_or(FlowError::NotNegotiated)?;
+        input.take(&buffer, start, &mut |job, ticket, at_end| self.offer(job, ticket, at_end))?;
+        Ok(FlowSuccess::Ok)
+    }
+
+    fn offer(&self, job: WindowJob, ticket: Ticket, at_end: bool) -> Result<(), FlowError> {
+        if let Some(dropped) = self.queue.offer(job, ticket, at_end)? {
+            self.tell_of_drop(&dropped);
+        }
+        Ok(())
+    }
+
+    fn tell_of_drop(&self, dropped: &Ticket) {
+        let (counts, ..) = self.queue.counts();
+        let segment = self.lock(&self.segment).clone();
+        let start = dropped.start;
+        gst::warning!(CAT, imp = self, "Dropped the window at {start}: encoding does not keep up");
+        let message = gst::message::Qos::builder(self.live.load(Ordering::Acquire))
+            .running_time(segment.as_ref().and_then(|segment| segment.to_running_time(start)))
+            .stream_time(segment.as_ref().and_then(|segment| segment.to_stream_time(start)))
+            .timestamp(start)
+            .duration(dropped.gap.1)
+            .stats(
+                gst::format::Buffers::from_u64(counts.given),
+                gst::format::Buffers::from_u64(counts.dropped),
+            )
+            .src(&*self.obj())
+            .build();
+        // Without a bus nobody listens.
+        let _ = self.obj().post_message(message);
+    }
+
+    /// Live means upstream's answer to the LATENCY query; no answer means not live.
+    fn ask_whether_live(&self) {
+        let mut query = gst::query::Latency::new();
+        let live = self.sinkpad.peer_query(&mut query) && query.result().0;
+        self.live.store(live, Ordering::Release);
+        gst::debug!(CAT, imp = self, "Upstream is live: {live}");
+        self.apply_policy();
+    }
+
+    /// Ends the stream before what comes next: its last window is on its way.
+    fn drain(&self) -> Result<(), FlowError> {
+        match self.lock(&self.input).as_mut() {
+            Some(input) => input.finish(&mut |job, ticket, at_end| self.offer(job, ticket, at_end)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        gst::debug!(CAT, obj = pad, "Handling {event:?}");
+        let taken = match event.view() {
+            gst::EventView::FlushStart(_) => {
+                let forwarded = self.srcpad.push_event(event);
+                self.store(self.queue.flush(true));
+                // It fails only where there is no task.
+                let _ = self.srcpad.pause_task();
+                return forwarded;
+            }
+            gst::EventView::FlushStop(_) => return self.flush_stop(event),
+            gst::EventView::Caps(caps) => self.take_caps(caps.caps()),
+            gst::EventView::Segment(segment) => self.take_segment(segment, &event),
+            gst::EventView::Gap(gap) => self.take_gap(gap, &event),
+            gst::EventView::Eos(_) => {
+                self.set_ended(true);
+                self.drain().and_then(|()| self.queue.event(event))
+            }
+            gst::EventView::StreamStart(_) | gst::EventView::SegmentDone(_) => {
+                self.set_ended(false);
+                self.drain().and_then(|()| self.queue.event(event))
+            }
+            _ if event.is_serialized() => self.queue.event(event),
+            _ => return gst::Pad::event_default(pad, Some(&*self.obj()), event),
+        };
+        taken.is_ok()
+    }
+
+    /// What a flush must not lose: events that stay on the pad, but for those that end or place the stream.
+    fn store(&self, events: Vec<gst::Event>) {
+        let kept = |event: &gst::Event| {
+            event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
+        };
+        for event in events.iter().filter(|event| kept(event)) {
+            // A pad that is being shut down needs none.
+            let _ = self.srcpad.store_sticky_event(event);
+        }
+    }
+
+    fn flush_stop(&self, event: gst::Event) -> bool {
+        // The task has come to rest: what it handed over last is flushed too.
+        let _ = self.srcpad.pause_task();
+        let forwarded = self.srcpad.push_event(event);
+        if let Some(input) = self.lock(&self.input).as_mut() {
+            input.reset();
+        }
+        *self.lock(&self.segment) = None;
+        self.set_ended(false);
+        self.store(self.queue.flush(false));
+        if let Err(error) = self.start_task() {
+            error.log_with_imp(self);
+            return false;
+        }
+        forwarded
+    }
+
+    fn take_caps(&self, caps: &gst::CapsRef) -> Result<(), FlowError> {
+        let Some(model) = self.model() else { return Err(FlowError::Flushing) };
+        let channel = self.channel(&model, caps)?;
+        let caps = model.src_caps(channel);
+        if self.lock(&self.input).is_none() {
+            let input = Input::new(Arc::clone(&model)).map_err(|error| {
+                self.post_error_message(errors::encoder(&error));
+                FlowError::NotNegotiated
+            })?;
+            *self.lock(&self.input) = Some(input);
+        }
+        // The same frames of another channel are another stream.
+        self.drain()?;
+        self.queue.event(gst::event::Caps::new(&caps))
+    }
+
+    /// The channel of a stream that fits the package.
+    fn channel(&self, model: &OpenModel, caps: &gst::CapsRef) -> Result<i32, FlowError> {
+        let refused = |message: gst::ErrorMessage| {
+            self.post_error_message(message);
+            Err(FlowError::NotNegotiated)
+        };
+        let Some(format) = &model.format else {
+            let channel = caps.structure(0).and_then(|s| s.get::<i32>("channel").ok());
+            let expected = model.sink_caps();
+            return match caps.can_intersect(&expected) {
+                true => Ok(channel.unwrap_or(MIXED)),
+                false => refused(gst::error_msg!(
+                    gst::CoreError::Negotiation,
+                    ["{} takes samples: expected {expected}, found {caps}", model.package.space()]
+                )),
+            };
+        };
+        let found = match MelCaps::from_caps(caps) {
+            Ok(found) => found,
+            Err(error) => return refused(errors::caps(&error)),
+        };
+        let sender = self.sinkpad.peer().and_then(|pad| pad.parent());
+        let sender = sender.map_or_else(|| "upstream".into(), |parent| parent.name().to_string());
+        let receiver = format!("{} ({})", self.obj().name(), model.package.space());
+        match format.expect(&found.format, &receiver, &sender) {
+            Ok(()) => Ok(found.channel),
+            Err(error) => refused(errors::caps(&error)),
+        }
+    }
+
+    fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> Result<(), FlowError> {
+        let Some(segment) = event.segment().downcast_ref::<ClockTime>() else {
+            let found = event.segment().format();
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                ["expected a segment in time, found {found:?}"]
+            );
+            return Err(FlowError::Error);
+        };
+        let mut moved = segment.clone();
+        let before = self.lock(&self.segment).clone();
+        moved.set_position(before.as_ref().and_then(|before| before.position()));
+        if before.is_some_and(|before| before != moved) {
+            self.drain()?;
+        }
+        *self.lock(&self.segment) = Some(segment.clone());
+        self.ask_live.store(true, Ordering::Release);
+        self.queue.event(whole.clone())?;
+        // The first window takes its time: this is what sinks preroll on.
+        let edge = if segment.rate() < 0.0 { segment.stop() } else { segment.start() };
+        self.queue.event(gst::event::Gap::new(edge.unwrap_or(ClockTime::ZERO), ClockTime::ZERO))
+    }
+
+    fn take_gap(&self, gap: &gst::event::Gap, whole: &gst::Event) -> Result<(), FlowError> {
+        let (pts, duration) = gap.get();
+        let backwards = self.lock(&self.segment).as_ref().is_some_and(|segment| segment.rate() < 0.0);
+        let part_of_stream = match self.lock(&self.input).as_mut() {
+            Some(input) if !backwards => {
+                input.gap(pts, duration, &mut |job, ticket, at_end| self.offer(job, ticket, at_end))?
+            }
+            _ => false,
+        };
+        if part_of_stream { Ok(()) } else { self.queue.event(whole.clone()) }
+    }
+
+    pub(crate) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::Latency {
+            self.ask_live.store(true, Ordering::Release);
+        }
+        gst::Pad::event_default(pad, Some(&*self.obj()), event)
+    }
+
+    pub(crate) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(caps) => {
+                let template = || pad.pad_template_caps();
+                let ours = self.model().map_or_else(template, |model| model.sink_caps());
+                answer(caps, ours);
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(accept) => {
+                // What does not fit the package is refused with an error that says so, when CAPS arrive.
+                let accepted = accept.caps().is_subset(&pad.pad_template_caps());
+                accept.set_result(accepted);
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    pub(crate) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(latency) => {
+                let mut upstream = gst::query::Latency::new();
+                if !self.sinkpad.peer_query(&mut upstream) {
+                    return false;
+                }
+                let (live, min, max) = upstream.result();
+                let own = self
+                    .model()
+                    .filter(|_| live)
+                    .map_or(ClockTime::ZERO, |model| model.latency(&self.settings()));
+                latency.set(live, min + own, max.map(|max| max + own));
+                gst::debug!(CAT, imp = self, "Latency: live {live}, {min} and {own} of our own");
+                true
+            }
+            gst::QueryViewMut::Caps(caps) => {
+                let ours = pad.current_caps().unwrap_or_else(|| match self.model() {
+                    Some(model) => model.src_caps_of_any_channel(),
+                    None => pad.pad_template_caps(),
+                });
+                answer(caps, ours);
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+}
+
+fn answer(query: &mut gst::query::Caps, ours: gst::Caps) {
+    match query.filter() {
+        Some(filter) => query.set_result(&filter.intersect_with_mode(&ours, gst::CapsIntersectMode::First)),
+        None => query.set_result(&ours),
+    }
+}

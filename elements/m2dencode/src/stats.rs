@@ -1,0 +1,102 @@
+//! What the element counts.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use gst::ClockTime;
+use listen_runtime::Stats as EngineStats;
+
+/// Latencies that the percentiles are taken of: the last so many.
+const KEPT: usize = 512;
+
+/// Windows, counted. Under the queue's lock, at any time:
+/// `taken = given + dropped + gated + flushed + lost + pending`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counts {
+    /// Whole windows that came in (the stream's short last one counted).
+    pub taken: u64,
+    /// Windows whose embedding went out.
+    pub given: u64,
+    /// Windows that overload dropped, or that the engine failed on.
+    pub dropped: u64,
+    /// Windows below the gate.
+    pub gated: u64,
+    /// Windows that a flush or the stream's stop cancelled.
+    pub flushed: u64,
+    /// Windows that came while the graphs were loaded.
+    pub lost: u64,
+    /// From a window's last frame to its embedding.
+    latencies: VecDeque<Duration>,
+    /// Level of the last window, in dB.
+    pub level: Option<f64>,
+}
+
+impl Counts {
+    pub fn measured(&mut self, latency: Duration) {
+        if self.latencies.len() == KEPT {
+            self.latencies.pop_front();
+        }
+        self.latencies.push_back(latency);
+    }
+
+    /// The structure of the property `stats`.
+    pub fn to_structure(
+        &self,
+        pending: u64,
+        engine: Option<&EngineStats>,
+        hop: Option<ClockTime>,
+        runs: Runs,
+    ) -> gst::Structure {
+        let mut sorted: Vec<_> = self.latencies.iter().map(|d| ns(*d)).collect();
+        sorted.sort_unstable();
+        let at = |percent: usize| {
+            let rank = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+            sorted.get(rank).copied().unwrap_or(0)
+        };
+        let idle = EngineStats::default();
+        let engine = engine.unwrap_or(&idle);
+        let real_time_factor = match hop {
+            // What an hour of sound costs of one worker: the inference of a window over the time until the next one.
+            Some(hop) if engine.windows > 0 && hop > ClockTime::ZERO => {
+                let per_window = engine.mean_ns as f64 * engine.runs as f64 / engine.windows as f64;
+                per_window / hop.nseconds() as f64
+            }
+            _ => 0.0,
+        };
+        gst::Structure::builder("m2dencode-stats")
+            .field("in", self.taken)
+            .field("out", self.given)
+            .field("dropped", self.dropped)
+            .field("gated", self.gated)
+            .field("flushed", self.flushed)
+            .field("lost-loading", self.lost)
+            .field("pending", pending)
+            .field("inference-mean", engine.mean_ns)
+            .field("inference-p50", engine.p50_ns)
+            .field("inference-p95", engine.p95_ns)
+            .field("inference-max", engine.max_ns)
+            .field("queue-depth", engine.queue_depth as u64)
+            .field("real-time-factor", real_time_factor)
+            .field("level", self.level.unwrap_or(f64::from(listen_features::Level::FLOOR)))
+            .field("elements", engine.clients as u64)
+            .field("latency-p50", at(50))
+            .field("latency-p99", at(99))
+            .field("latency-max", sorted.last().copied().unwrap_or(0))
+            .field("execution-provider", runs.provider)
+            .field("precision", runs.precision)
+            .field("live", runs.live)
+            .build()
+    }
+}
+
+/// What runs, in words.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Runs {
+    pub provider: &'static str,
+    pub precision: &'static str,
+    pub live: bool,
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
