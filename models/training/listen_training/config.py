@@ -29,6 +29,8 @@ class Audio:
     weight_recall: float = 0.5
     weight_nonsense: float = 0.2
     minutes: float = 0.0
+    plain: float = 0.7
+    plain_from: float = 0.75
 
 
 @dataclass
@@ -49,9 +51,9 @@ class Text:
     layers: int = 2
     length: int = 32
     phrases: int = 40000
-    steps: int = 5000
+    steps: int = 4000
     join_steps: int = 1000
-    batch: int = 256
+    batch: int = 128
     rate: float = 2e-3
 
 

@@ -62,6 +62,8 @@ def finish(out, work, student, text, labels, clips, val, val_set, cfg, main_name
     silence = calibrate.quiet_mels(rng, 1, frames)
     clip, frame = calibrate.embed(runner, silence)
     figures["silence_highest_score"] = float(max(calibrate.scores(clip @ vectors.T, vectors, result).max(), calibrate.scores(frame[0] @ vectors.T, vectors, result).max()))
+    score = [np.clip(calibrate.scores(w @ vectors.T, vectors, result), 1e-12, 1 - 1e-9) for w in windows]
+    figures["top1_by_score"] = top(np.stack([np.sort(np.log(s / (1 - s)), axis=0)[-3:].mean(0) for s in score]), wanted)
     figures.update(result.figures)
     figures["size"] = package.write(out, work / "tokenizer.json", labels, cfg, result)
     check_self(out, runner)

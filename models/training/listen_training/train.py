@@ -21,7 +21,7 @@ class Items:
     """The shards that are there, in memory; `refresh` takes in new ones."""
 
     def __init__(self, folder):
-        self.folder, self.seen, self.shards = Path(folder), set(), []
+        self.folder, self.seen, self.shards, self.plain = Path(folder), set(), [], []
         self.refresh()
 
     def refresh(self):
@@ -30,13 +30,17 @@ class Items:
                 self.seen.add(path)
                 with np.load(path) as f:
                     self.shards.append({k: f[k] for k in f.files})
+                self.plain.append(np.flatnonzero((self.shards[-1]["labels"] >= 0).sum(1) <= 1))
 
     def __len__(self):
         return len(self.shards) * pool.SHARD
 
-    def draw(self, rng, count):
-        """A batch as a dictionary of arrays."""
+    def draw(self, rng, count, plain=0.0):
+        """A batch as a dictionary of arrays; a share `plain` of it (on average) has one source at most."""
         which, row = rng.integers(len(self.shards), size=count), rng.integers(pool.SHARD, size=count)
+        for i in np.flatnonzero(rng.random(count) < plain):
+            choices = self.plain[which[i]]
+            row[i] = choices[rng.integers(len(choices))] if len(choices) else row[i]
         return {k: np.stack([self.shards[a][k][b] for a, b in zip(which, row, strict=True)]) for k in self.shards[0]}
 
 
@@ -218,7 +222,7 @@ def train(config, work, bank, words, val, probe, main, seed, log):
         rng = np.random.default_rng([seed, 1, step])
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, part, config)
-        parts = losses(model, items.draw(rng, config.batch), texts, rng, config, overlap, probe)
+        parts = losses(model, items.draw(rng, config.batch, config.plain if part > config.plain_from else 0.0), texts, rng, config, overlap, probe)
         total = sum(getattr(config, f"weight_{k}") * v for k, v in parts.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()

@@ -56,8 +56,9 @@ def tower_phrases(labels, names, words, plain_words, count, rng):
     fixed += names + words["nonsense"]["phrases"]
     fixed += [part.strip() for n in names for part in n.replace("(", ",").replace(")", ",").split(",") if part.strip()]
     known = list(dict.fromkeys(fixed))
-    makers, doings, manners = g["makers"], g["doings"], g["manners"]
     out = list(known) + plain_words
+    # Arrays, because a list would be made into one at every draw.
+    known, plain_words, templates, makers, doings, manners = (np.array(x) for x in (known, plain_words, templates, g["makers"], g["doings"], g["manners"]))
     seen = set(out)
     while len(out) < count:
         kind = rng.integers(8)
