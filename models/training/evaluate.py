@@ -27,9 +27,31 @@ def command(path, labels, package, options):
     model = [f"model={package}", "accept-license=true"] if package else []
     text = ";".join(label.replace("\\", "\\\\").replace(";", "\\;") for label in labels)
     return [
-        "gst-launch-1.0", "-q", "filesrc", f"location={path}", "!", "decodebin", "!", "audioconvert", "!", "audioresample", "!",
-        "melspec", "!", "m2dencode", "output=clip", *model, *options, "!", "clapmatch", f'labels="{text}"', "score=calibrated", "!",
-        "application/x-json,format=audio-scores", "!", "fdsink",
+        "gst-launch-1.0",
+        "-q",
+        "filesrc",
+        f"location={path}",
+        "!",
+        "decodebin",
+        "!",
+        "audioconvert",
+        "!",
+        "audioresample",
+        "!",
+        "melspec",
+        "!",
+        "m2dencode",
+        "output=clip",
+        *model,
+        *options,
+        "!",
+        "clapmatch",
+        f'labels="{text}"',
+        "score=calibrated",
+        "!",
+        "application/x-json,format=audio-scores",
+        "!",
+        "fdsink",
     ]
 
 
@@ -60,7 +82,7 @@ def listen(path, labels, package, options, by):
 
 def pool(windows, best=BEST_WINDOWS):
     """A number per label: the mean of its `best` highest windows."""
-    return [sum(sorted(column, reverse=True)[:best]) / min(best, len(column)) for column in zip(*windows)]
+    return [sum(sorted(column, reverse=True)[:best]) / min(best, len(column)) for column in zip(*windows, strict=True)]
 
 
 def interval(hits, count):
@@ -103,13 +125,30 @@ def report(results, labels, facts):
             confused[pair] = confused.get(pair, 0) + 1
     count = len(results)
     low, high = interval(hits, count)
-    precision = [average_precision([p[i] for _, p in results], [r["label"].replace("_", " ") == label for r, _ in results]) for i, label in enumerate(labels) if per[label][1]]
-    lines = ["# How good the package is", "", *(f"- {k}: {v}" for k, v in facts.items()), "", "| measure | value |", "|---|---|",
-             f"| top-1 of {len(labels)} labels given as text | {100 * hits / count:.1f}% (95% interval {100 * low:.1f} to {100 * high:.1f}) |",
-             f"| top-3 | {100 * top3 / count:.1f}% |",
-             f"| mAP | {sum(precision) / len(precision):.3f} |", "",
-             "| label | right | of | top-1 |", "|---|---|---|---|"]
-    lines += [f"| {label} | {a} | {b} | {100 * a / b:.0f}% |" for label, (a, b) in sorted(per.items(), key=lambda e: e[1][0] / max(1, e[1][1])) if b]
+    precision = [
+        average_precision([p[i] for _, p in results], [r["label"].replace("_", " ") == label for r, _ in results])
+        for i, label in enumerate(labels)
+        if per[label][1]
+    ]
+    lines = [
+        "# How good the package is",
+        "",
+        *(f"- {k}: {v}" for k, v in facts.items()),
+        "",
+        "| measure | value |",
+        "|---|---|",
+        f"| top-1 of {len(labels)} labels given as text | {100 * hits / count:.1f}% (95% interval {100 * low:.1f} to {100 * high:.1f}) |",
+        f"| top-3 | {100 * top3 / count:.1f}% |",
+        f"| mAP | {sum(precision) / len(precision):.3f} |",
+        "",
+        "| label | right | of | top-1 |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {label} | {a} | {b} | {100 * a / b:.0f}% |"
+        for label, (a, b) in sorted(per.items(), key=lambda e: e[1][0] / max(1, e[1][1]))
+        if b
+    ]
     lines += ["", "Most frequent confusions (said instead):", "", "| sound | said | times |", "|---|---|---|"]
     lines += [f"| {a} | {b} | {n} |" for (a, b), n in sorted(confused.items(), key=lambda e: -e[1])[:15]]
     return "\n".join(lines) + "\n", hits / count
@@ -119,8 +158,12 @@ def main():
     here = Path(__file__).resolve()
     beside = here.parents[3] / "shared" / "data" / "sounds"
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, default=beside, help="folder with index.csv and the recordings it names")
-    parser.add_argument("package", nargs="?", type=Path, help="package folder (without: the one compiled into the plugin)")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=beside, help="folder with index.csv and the recordings it names"
+    )
+    parser.add_argument(
+        "package", nargs="?", type=Path, help="package folder (without: the one compiled into the plugin)"
+    )
     parser.add_argument("--set", default=None, help="set of the index (without: esc50 where there is one, else all)")
     parser.add_argument("--role", default="val")
     parser.add_argument("--by", choices=("score", "cosine"), default="score", help="what clips are ranked by")
@@ -129,7 +172,9 @@ def main():
     parser.add_argument("--report", type=Path, default=Path("evaluation.md"))
     args = parser.parse_args()
     if not (args.folder / "index.csv").exists():
-        sys.exit(f"evaluate: {args.folder / 'index.csv'} is not there; name a folder with an index (models/training/README.md)")
+        sys.exit(
+            f"evaluate: {args.folder / 'index.csv'} is not there; name a folder with an index (models/training/README.md)"
+        )
     rows = rows_of(args.folder, args.set, args.role)
     if args.set is None and any(r["set"] == "esc50" for r in rows):
         rows = [r for r in rows if r["set"] == "esc50"]
@@ -147,7 +192,12 @@ def main():
             results.append(result)
             seconds += float(result[0].get("seconds") or 0)
             if sys.stderr.isatty() or number % 50 == 0 or number == len(rows):
-                print(f"\r{number} of {len(rows)} clips", end="" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
+                print(
+                    f"\r{number} of {len(rows)} clips",
+                    end="" if sys.stderr.isatty() else "\n",
+                    file=sys.stderr,
+                    flush=True,
+                )
     took = time.monotonic() - began
     facts = {
         "package": package or "the one compiled into the plugin",

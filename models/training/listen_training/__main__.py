@@ -11,20 +11,32 @@ import numpy as np
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="listen_training", description="Trains a package from a folder with an index.csv.")
+    parser = argparse.ArgumentParser(
+        prog="listen_training", description="Trains a package from a folder with an index.csv."
+    )
     parser.add_argument("--config", type=Path, help="TOML file (without: the defaults of listen_training/config.py)")
     parser.add_argument("--data", type=Path, required=True, help="folder with index.csv and the recordings it names")
     parser.add_argument("--out", type=Path, required=True, help="folder of the package to be written")
-    parser.add_argument("--work", type=Path, help="folder for what is precomputed and checkpoints (without: OUT.work); "
-                        "run again with the same folder, the training goes on where it was")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder for what is precomputed and checkpoints (without: OUT.work); "
+        "run again with the same folder, the training goes on where it was",
+    )
     return parser.parse_args()
 
 
-def stage(name, log, began=[None, None]):
-    """Says what begins and how long the last took."""
-    if began[0]:
-        log({"stage": began[0], "took_seconds": round(time.time() - began[1], 1)})
-    began[0], began[1] = name, time.time()
+class Stages:
+    """Says how long each part took."""
+
+    def __init__(self, log):
+        self.log, self.name, self.began = log, None, 0.0
+
+    def __call__(self, name):
+        """The part before is over, `name` begins (None: nothing more does)."""
+        if self.name:
+            self.log({"stage": self.name, "took_seconds": round(time.time() - self.began, 1)})
+        self.name, self.began = name, time.time()
 
 
 def kept(path, make):
@@ -44,65 +56,86 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from . import attribution, audio, calibrate, config, data, finish, package, pool, probe, scenes, tower, train, words
+    from . import attribution, audio, config, data, finish, pool, probe, scenes, tower, train, words
     from .teacher import class_names
 
     cfg = config.load(args.config)
     work = args.work or args.out.with_name(args.out.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
     log = train.logger(work / "log.jsonl")
+    stage = Stages(log)
     torch.set_num_threads(cfg.threads or torch.get_num_threads())
 
-    stage("clips", log)
+    stage("clips")
     names = []
     clips = data.load(args.data, "train", names)
     main_name = data.main_set(audio.read_index(args.data))
     main_labels = sorted({k for k, row in zip(clips.labels, clips.rows, strict=True) if row.set == main_name})
     val = data.load(args.data, "val", names)
     val_rows = [i for i, row in enumerate(val.rows) if row.set == main_name]
-    writers = data.start_pool(work / "pool", cfg.teacher, clips, main_labels, cfg.pool.shards, cfg.pool.workers, cfg.seed)
+    writers = data.start_pool(
+        work / "pool", cfg.teacher, clips, main_labels, cfg.pool.shards, cfg.pool.workers, cfg.seed
+    )
 
-    stage("words", log)
+    stage("words")
     table = words.table()
     encoder = words.SentenceEncoder()
     vocab = words.vocabulary(encoder.folder / "tokenizer.json")
     classes = class_names(cfg.teacher) if cfg.teacher else []
     bank = kept(work / "bank.pkl", lambda: words.bank(names, classes, encoder))
     heard = dict.fromkeys(n.lower() for n in classes + words.audioset_names(cfg.audioset))
-    phrases = kept(work / "phrases.pkl", lambda: words.tower_phrases(names, list(heard), table, words.whole_words(vocab), cfg.text.phrases, np.random.default_rng(cfg.seed)))
-    vectors = kept(work / "vectors.pkl", lambda: encoder(phrases, progress=lambda a, b: log({"stage": "words", "embedded": a, "of": b}) if a % 5120 == 0 else None))
+    phrases = kept(
+        work / "phrases.pkl",
+        lambda: words.tower_phrases(
+            names, list(heard), table, words.whole_words(vocab), cfg.text.phrases, np.random.default_rng(cfg.seed)
+        ),
+    )
+    vectors = kept(
+        work / "vectors.pkl",
+        lambda: encoder(
+            phrases, progress=lambda a, b: log({"stage": "words", "embedded": a, "of": b}) if a % 5120 == 0 else None
+        ),
+    )
     known = {p for label in names for p in words.label_phrases(label, table)} | set(heard)
     weights = np.array([6.0 if p in known else 1.0 for p in phrases])
 
-    stage("probe", log)
+    stage("probe")
     fitted = None
     if cfg.teacher:
-        fitted = kept(work / "probe.pkl", lambda: probe.fit(*data.teach(cfg.teacher, clips), clips.labels, clips.folds, main_labels))
+        fitted = kept(
+            work / "probe.pkl",
+            lambda: probe.fit(*data.teach(cfg.teacher, clips), clips.labels, clips.folds, main_labels),
+        )
         log({"stage": "probe", "cross_fitted_patch_accuracy": round(fitted["accuracy"], 4)})
 
-    stage("audio", log)
+    stage("audio")
     while pool.progress(work / "pool") < min(8, cfg.pool.shards):
         if not any(w.is_alive() for w in writers) and pool.progress(work / "pool") == 0:
             raise SystemExit("the processes that mix the training sound have died; see the error above")
         time.sleep(1)
     cut = scenes.windows
-    val_mels = [cut(audio.log_mel(audio.read(args.data / val.rows[i].path), np.float32), cfg.package.window, cfg.package.hop)[0] for i in val_rows]
+    val_mels = [
+        cut(audio.log_mel(audio.read(args.data / val.rows[i].path), np.float32), cfg.package.window, cfg.package.hop)[0]
+        for i in val_rows
+    ]
     position = {k: i for i, k in enumerate(main_labels)}
-    val_set = [(mel, position[val.labels[i]]) for mel, i in zip(val_mels, val_rows, strict=True) if val.labels[i] in position]
+    val_set = [
+        (mel, position[val.labels[i]]) for mel, i in zip(val_mels, val_rows, strict=True) if val.labels[i] in position
+    ]
     student = train.train(cfg.audio, work, bank, table, val_set, fitted, main_labels, cfg.seed, log)
 
-    stage("text", log)
+    stage("text")
     text, tokenizer = tower.train(cfg.text, work, phrases, vectors, weights, encoder, vocab, cfg.seed, log)
     text = tower.join(cfg.text, text, tokenizer, student.map, phrases, vectors, weights, cfg.seed, log)
 
-    stage("package", log)
+    stage("package")
     for writer in writers:
         writer.join()
     labels = [names[k] for k in main_labels]
     figures = finish.finish(args.out, work, student, text, labels, clips, val, val_set, cfg, main_name)
     attribution.write(args.out / "ATTRIBUTION.csv", clips.rows)
     finish.curves(work / "log.jsonl", work / "curves.png")
-    stage(None, log)
+    stage(None)
     (work / "figures.json").write_text(json.dumps(figures, indent=2, default=float) + "\n")
     log({"package": str(args.out), **{k: v for k, v in figures.items() if not isinstance(v, dict)}})
 

@@ -107,9 +107,18 @@ def read_index(folder):
     with open(Path(folder) / "index.csv", newline="") as file:
         for r in csv.DictReader(file):
             licence = r.get("licence", "")
-            permissive = licence in ("CC0", "CC0-1.0", "PD") or (licence.startswith("CC-BY") and "NC" not in licence and "ND" not in licence and "SA" not in licence)
+            permissive = licence in ("CC0", "CC0-1.0", "PD") or (
+                licence.startswith("CC-BY") and "NC" not in licence and "ND" not in licence and "SA" not in licence
+            )
             if r["role"] in ("train", "val") and permissive:
-                rows.append(Row(*(r.get(k, "") for k in ("role", "set", "path", "label", "licence", "author", "source_url", "freesound_id"))))
+                rows.append(
+                    Row(
+                        *(
+                            r.get(k, "")
+                            for k in ("role", "set", "path", "label", "licence", "author", "source_url", "freesound_id")
+                        )
+                    )
+                )
     return rows
 
 

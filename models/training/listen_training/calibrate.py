@@ -103,7 +103,17 @@ def settle(result, runs, played, vectors, unrelated_clip, unrelated_frame, windo
                         f = scenes.figures(runs, played, vectors, result, kind, window, hop, on, off)
                         worth = 0.5 * (f["event_f1"] + f["onset_f1"]) + f["recall"] / 3 - 500 * max(0.0, rate - 0.0002)
                         if kind not in best or worth > best[kind][0]:
-                            best[kind] = (worth, {"a": a, "b": float(-a * cut), "threshold": on, "offset_threshold": round(off, 3), "unrelated_rate": rate, **f})
+                            best[kind] = (
+                                worth,
+                                {
+                                    "a": a,
+                                    "b": float(-a * cut),
+                                    "threshold": on,
+                                    "offset_threshold": round(off, 3),
+                                    "unrelated_rate": rate,
+                                    **f,
+                                },
+                            )
     result.output = max(best, key=lambda k: best[k][0])
     chosen = best[result.output][1]
     result.a, result.b = chosen["a"], chosen["b"]

@@ -94,7 +94,9 @@ def load(path):
         if value and path:
             setattr(made, key, str((Path(path).resolve().parent / value).resolve()))
     if made.teacher and not (Path(made.teacher) / "yamnet_spectra_in.tflite").exists():
-        raise SystemExit(f"configuration: teacher {made.teacher} holds no yamnet_spectra_in.tflite; teacher = \"\" trains without")
+        raise SystemExit(
+            f'configuration: teacher {made.teacher} holds no yamnet_spectra_in.tflite; teacher = "" trains without'
+        )
     return made
 
 

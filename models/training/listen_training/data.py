@@ -67,7 +67,18 @@ def start_pool(folder, teacher_folder, clips, main, shards, workers, seed):
     context = get_context("fork")
     started = []
     for worker in range(workers):
-        arguments = (folder, teacher_folder, clips.waves, clips.labels, clips.folds, main, shards, worker, workers, seed)
+        arguments = (
+            folder,
+            teacher_folder,
+            clips.waves,
+            clips.labels,
+            clips.folds,
+            main,
+            shards,
+            worker,
+            workers,
+            seed,
+        )
         process = context.Process(target=pool.write, args=arguments, daemon=True)
         process.start()
         started.append(process)

@@ -25,8 +25,17 @@ def fold(module):
 def write(model, inputs, names, outputs, axes, path, half=0):
     """Exports `model`; initialisers of more than `half` elements (0: none) are stored as float16 with a Cast."""
     model.eval()
-    torch.onnx.export(model, inputs, str(path), input_names=names, output_names=outputs, dynamic_axes=axes,
-                      opset_version=OPSET, dynamo=False, do_constant_folding=True)
+    torch.onnx.export(
+        model,
+        inputs,
+        str(path),
+        input_names=names,
+        output_names=outputs,
+        dynamic_axes=axes,
+        opset_version=OPSET,
+        dynamo=False,
+        do_constant_folding=True,
+    )
     graph = onnx.load(str(path))
     graph.producer_name, graph.producer_version, graph.doc_string = "gst-listen models/training", "", ""
     for node in graph.graph.node:

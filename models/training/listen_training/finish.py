@@ -48,10 +48,17 @@ def finish(out, work, student, text, labels, clips, val, val_set, cfg, main_name
     half = [w for i, w in enumerate(other) if i % 2 == 0], [w for i, w in enumerate(other) if i % 2 == 1]
     frames = cfg.package.window
     quiet = calibrate.quiet_mels(rng, 160, frames)
-    strange = [calibrate.other_mels(h, rng, 160, frames) if h else np.zeros((0, frames, quiet.shape[2]), np.float32) for h in half]
+    strange = [
+        calibrate.other_mels(h, rng, 160, frames) if h else np.zeros((0, frames, quiet.shape[2]), np.float32)
+        for h in half
+    ]
     related = calibrate.other_mels(own, rng, 320, frames)
-    result = calibrate.Result(calibrate.background(runner, quiet, strange[0], related, rng, cfg.package.background), float(student.scale.detach().exp()),
-                              float(student.bias.detach()), templates=templates)
+    result = calibrate.Result(
+        calibrate.background(runner, quiet, strange[0], related, rng, cfg.package.background),
+        float(student.scale.detach().exp()),
+        float(student.bias.detach()),
+        templates=templates,
+    )
     unrelated = np.concatenate([calibrate.quiet_mels(rng, 160, frames), strange[1]])
     unrelated_clip, unrelated_frame = calibrate.embed(runner, unrelated)
     seen = [w for w, r in zip(val.waves, val.rows, strict=True) if r.set == main_name]
@@ -61,7 +68,12 @@ def finish(out, work, student, text, labels, clips, val, val_set, cfg, main_name
     calibrate.settle(result, runs, played, vectors, unrelated_clip, unrelated_frame, frames, cfg.package.hop)
     silence = calibrate.quiet_mels(rng, 1, frames)
     clip, frame = calibrate.embed(runner, silence)
-    figures["silence_highest_score"] = float(max(calibrate.scores(clip @ vectors.T, vectors, result).max(), calibrate.scores(frame[0] @ vectors.T, vectors, result).max()))
+    figures["silence_highest_score"] = float(
+        max(
+            calibrate.scores(clip @ vectors.T, vectors, result).max(),
+            calibrate.scores(frame[0] @ vectors.T, vectors, result).max(),
+        )
+    )
     score = [np.clip(calibrate.scores(w @ vectors.T, vectors, result), 1e-12, 1 - 1e-9) for w in windows]
     figures["top1_by_score"] = top(np.stack([np.sort(np.log(s / (1 - s)), axis=0)[-3:].mean(0) for s in score]), wanted)
     figures.update(result.figures)
@@ -97,7 +109,9 @@ def curves(log, path):
     axes[0].set(xlabel="step", title="losses of the audio side (first = 1)", yscale="log")
     axes[0].legend()
     for k in ("top1", "top3"):
-        axes[1].plot([line["step"] for line in audio if k in line], [line[k] for line in audio if k in line], marker=".", label=k)
+        axes[1].plot(
+            [line["step"] for line in audio if k in line], [line[k] for line in audio if k in line], marker=".", label=k
+        )
     axes[1].set(xlabel="step", title="val clips, labels given as text", ylim=(0, 1))
     axes[1].legend()
     words = [line for line in lines if line.get("stage") == "text" and "loss" in line]

@@ -43,16 +43,18 @@ class Encoder(nn.Module):
         super().__init__()
         a, b, c, d, e = widths
         self.front = nn.Sequential(
-            unit(a, 3, 2, ins=1),                       # 40 x T/2
-            unit(b, 3, 2, ins=a),                       # 20 x T/4
-            unit(c, 3, 2, ins=b),                       # 10 x T/8
-            Inverted(c, d, 3, stride=(2, 1)),           # 5 x T/8
+            unit(a, 3, 2, ins=1),  # 40 x T/2
+            unit(b, 3, 2, ins=a),  # 20 x T/4
+            unit(c, 3, 2, ins=b),  # 10 x T/8
+            Inverted(c, d, 3, stride=(2, 1)),  # 5 x T/8
             Inverted(d, d, 3),
             Inverted(d, d, 3),
-            Inverted(d, e, 3, stride=(2, 1)),           # 3 x T/8
+            Inverted(d, e, 3, stride=(2, 1)),  # 3 x T/8
             Inverted(e, e, 3),
         )
-        self.collapse = nn.Sequential(nn.Conv2d(e, trunk, (3, 1), bias=False), nn.BatchNorm2d(trunk), nn.ReLU(inplace=True))
+        self.collapse = nn.Sequential(
+            nn.Conv2d(e, trunk, (3, 1), bias=False), nn.BatchNorm2d(trunk), nn.ReLU(inplace=True)
+        )
         self.temporal = nn.ModuleList(
             nn.Sequential(unit(trunk, (1, 5), groups=trunk), unit(trunk, 1, act=False)) for _ in range(temporal)
         )

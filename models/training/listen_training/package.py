@@ -10,16 +10,28 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 from torch import nn
-from torch.nn import functional as F
 
 from . import audio, export, tower
 from .model import Head
 from .train import MEAN, STD
 
 FRONT_END = {
-    "kind": "logmel", "sample_rate": 16000, "n_fft": 400, "win_length": 400, "hop_length": 160, "window": "hann_periodic",
-    "center": True, "pad_mode": "reflect", "spectrum": "power", "n_mels": 80, "f_min": 50.0, "f_max": 8000.0,
-    "mel_scale": "slaney", "mel_norm": "slaney", "triangle_domain": "hz", "zero_dc": False,
+    "kind": "logmel",
+    "sample_rate": 16000,
+    "n_fft": 400,
+    "win_length": 400,
+    "hop_length": 160,
+    "window": "hann_periodic",
+    "center": True,
+    "pad_mode": "reflect",
+    "spectrum": "power",
+    "n_mels": 80,
+    "f_min": 50.0,
+    "f_max": 8000.0,
+    "mel_scale": "slaney",
+    "mel_norm": "slaney",
+    "triangle_domain": "hz",
+    "zero_dc": False,
     "log": {"kind": "ln_add", "eps": 2.0**-23},
 }
 
@@ -43,7 +55,11 @@ def self_test_signal(frames):
     for i in range(n):
         state = (1664525 * state + 1013904223) & 0xFFFFFFFF
         noise[i] = state / 2147483648.0 - 1
-    x = 0.3 * np.sin(2 * np.pi * 440 * t) * (t % 0.7 < 0.35) + 0.2 * np.sin(2 * np.pi * (200 * t + 600 * t * t)) + 0.02 * noise
+    x = (
+        0.3 * np.sin(2 * np.pi * 440 * t) * (t % 0.7 < 0.35)
+        + 0.2 * np.sin(2 * np.pi * (200 * t + 600 * t * t))
+        + 0.02 * noise
+    )
     x[::4001] += 0.5
     x[n // 2 : n // 2 + 1600] = 0
     return x.astype(np.float32)
@@ -84,19 +100,41 @@ def graphs(folder, student, text, config):
     folder.mkdir(parents=True, exist_ok=True)
     encoder = export.fold(copy.deepcopy(student.encoder).eval().to(memory_format=torch.contiguous_format))
     dim = config.audio.dim
-    export.write(encoder, (torch.randn(2, 1, 80, config.package.window),), ["mel"], ["tokens"],
-                 {"mel": {0: "batch", 3: "frames"}, "tokens": {0: "batch", 1: "columns"}}, folder / "encoder.onnx")
+    export.write(
+        encoder,
+        (torch.randn(2, 1, 80, config.package.window),),
+        ["mel"],
+        ["tokens"],
+        {"mel": {0: "batch", 3: "frames"}, "tokens": {0: "batch", 1: "columns"}},
+        folder / "encoder.onnx",
+    )
     worst, batch = export.check_encoder(folder / "encoder.onnx", encoder, dim)
     head = Head(dim)
     head.load_state_dict(student.head.state_dict())
-    export.write(Pool(head), (torch.randn(2, 36, dim),), ["tokens"], ["embedding"],
-                 {"tokens": {0: "batch", 1: "columns"}, "embedding": {0: "batch"}}, folder / "head.onnx")
+    export.write(
+        Pool(head),
+        (torch.randn(2, 36, dim),),
+        ["tokens"],
+        ["embedding"],
+        {"tokens": {0: "batch", 1: "columns"}, "embedding": {0: "batch"}},
+        folder / "head.onnx",
+    )
     text = copy.deepcopy(text)
     text.map = copy.deepcopy(student.map)
     ids = torch.randint(2, 100, (2, 5))
-    export.write(text.eval(), (ids, torch.ones_like(ids)), ["input_ids", "attention_mask"], ["embedding"],
-                 {"input_ids": {0: "batch", 1: "pieces"}, "attention_mask": {0: "batch", 1: "pieces"}, "embedding": {0: "batch"}},
-                 folder / "text.onnx", half=20000)
+    export.write(
+        text.eval(),
+        (ids, torch.ones_like(ids)),
+        ["input_ids", "attention_mask"],
+        ["embedding"],
+        {
+            "input_ids": {0: "batch", 1: "pieces"},
+            "attention_mask": {0: "batch", 1: "pieces"},
+            "embedding": {0: "batch"},
+        },
+        folder / "text.onnx",
+        half=20000,
+    )
     return {"encoder_max_abs": worst, "encoder_batch_max_abs": batch}
 
 
@@ -110,37 +148,99 @@ def write(folder, text_tokenizer, labels, config, calibration):
     samples = self_test_signal(window)
     log_mel = audio.log_mel(samples)
     embedding = runner.clip(runner.tokens(log_mel[None]))[0]
-    save_file({"samples": samples, "log_mel": log_mel.astype(np.float32), "embedding": embedding}, str(folder / "self_test.safetensors"))
+    save_file(
+        {"samples": samples, "log_mel": log_mel.astype(np.float32), "embedding": embedding},
+        str(folder / "self_test.safetensors"),
+    )
     save_file({"background": calibration.background.astype(np.float32)}, str(folder / "calibration.safetensors"))
-    save_file({"embeddings": runner.text(labels, calibration.templates).astype(np.float32)}, str(folder / "labels.safetensors"))
+    save_file(
+        {"embeddings": runner.text(labels, calibration.templates).astype(np.float32)},
+        str(folder / "labels.safetensors"),
+    )
     (folder / "LICENSE.txt").write_text(Path(__file__).with_name("weights-license.txt").read_text())
-    files = ["encoder.onnx", "head.onnx", "text.onnx", "tokenizer.json", "self_test.safetensors", "calibration.safetensors", "labels.safetensors", "LICENSE.txt"]
+    files = [
+        "encoder.onnx",
+        "head.onnx",
+        "text.onnx",
+        "tokenizer.json",
+        "self_test.safetensors",
+        "calibration.safetensors",
+        "labels.safetensors",
+        "LICENSE.txt",
+    ]
     manifest = {
-        "format": "audio-embedding-package", "version": 1, "id": config.package.id,
+        "format": "audio-embedding-package",
+        "version": 1,
+        "id": config.package.id,
         "family": config.package.family,
         "description": config.package.description,
         "sha256": {f: hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in sorted(files)},
-        "license": {"id": "CC-BY-4.0", "file": "LICENSE.txt", "redistributable": True, "commercial_use": True, "accept_required": False},
+        "license": {
+            "id": "CC-BY-4.0",
+            "file": "LICENSE.txt",
+            "redistributable": True,
+            "commercial_use": True,
+            "accept_required": False,
+        },
         "audio": {"sample_rate": 16000, "channels": 1, "pre_scale": 1.0, "int16_roundtrip": False},
         "frontend": FRONT_END,
         "normalize": {"kind": "fixed", "mean": MEAN, "std": STD},
-        "window": {"frames": window, "min_frames": 32, "multiple_of": 8, "max_frames": 3000, "default_hop_frames": config.package.hop,
-                   "short_pad": "silence", "edge": "rolling", "default_output": calibration.output},
+        "window": {
+            "frames": window,
+            "min_frames": 32,
+            "multiple_of": 8,
+            "max_frames": 3000,
+            "default_hop_frames": config.package.hop,
+            "short_pad": "silence",
+            "edge": "rolling",
+            "default_output": calibration.output,
+        },
         "encoder": {
             "graphs": {"fp32": {"file": "encoder.onnx"}},
             "input": {"name": "mel", "layout": "B1FT"},
-            "output": {"name": "tokens", "kind": "frames", "dim": config.audio.dim, "freq_rows": 1, "frames_per_column": 8},
+            "output": {
+                "name": "tokens",
+                "kind": "frames",
+                "dim": config.audio.dim,
+                "freq_rows": 1,
+                "frames_per_column": 8,
+            },
         },
-        "frame_embedding": "identity", "clip_pooling": "none",
-        "head": {"file": "head.onnx", "input": "tokens", "output": "embedding", "takes": "all", "dim": config.audio.dim, "frames": True},
+        "frame_embedding": "identity",
+        "clip_pooling": "none",
+        "head": {
+            "file": "head.onnx",
+            "input": "tokens",
+            "output": "embedding",
+            "takes": "all",
+            "dim": config.audio.dim,
+            "frames": True,
+        },
         "clap": {
-            "dim": config.audio.dim, "logit_scale": calibration.scale, "logit_bias": calibration.bias,
-            "prompt_templates": list(calibration.templates), "background_prompts": list(calibration.prompts),
-            "calibration": {"file": "calibration.safetensors", "a": calibration.a, "b": calibration.b, "min_std": calibration.min_std},
-            "default_threshold": calibration.threshold, "default_offset_threshold": calibration.offset_threshold,
+            "dim": config.audio.dim,
+            "logit_scale": calibration.scale,
+            "logit_bias": calibration.bias,
+            "prompt_templates": list(calibration.templates),
+            "background_prompts": list(calibration.prompts),
+            "calibration": {
+                "file": "calibration.safetensors",
+                "a": calibration.a,
+                "b": calibration.b,
+                "min_std": calibration.min_std,
+            },
+            "default_threshold": calibration.threshold,
+            "default_offset_threshold": calibration.offset_threshold,
         },
-        "text": {"file": "text.onnx", "tokenizer": "tokenizer.json", "inputs": ["input_ids", "attention_mask"], "output": "embedding",
-                 "max_length": config.text.length, "pad": "longest", "pad_id": 0, "pooling": "in_graph"},
+        "text": {
+            "file": "text.onnx",
+            "tokenizer": "tokenizer.json",
+            "inputs": ["input_ids", "attention_mask"],
+            "output": "embedding",
+            "max_length": config.text.length,
+            "pad": "longest",
+            "pad_id": 0,
+            "pooling": "in_graph",
+        },
         "label_embeddings": {"file": "labels.safetensors", "labels": list(labels)},
         "self_test": {"file": "self_test.safetensors", "log_mel_max_abs": 1e-4, "embedding_min_cos": 0.9999},
     }

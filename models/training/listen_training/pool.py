@@ -110,7 +110,11 @@ class Mixer:
         rng = self.rng
         if self.other and rng.random() < 0.17:
             if rng.random() < 0.5:
-                return int(rng.integers(len(self.clips))) if rng.random() < 0.2 else int(rng.choice(self.by_label[rng.choice(self.other)]))
+                return (
+                    int(rng.integers(len(self.clips)))
+                    if rng.random() < 0.2
+                    else int(rng.choice(self.by_label[rng.choice(self.other)]))
+                )
             return int(rng.choice(np.concatenate([self.by_label[k] for k in self.other])))
         return int(rng.choice(self.by_label[rng.choice(self.main)]))
 
@@ -129,7 +133,9 @@ class Mixer:
             on = audio.active(np.append(x, np.zeros(audio.HOP, np.float32)))
             if not on.any():
                 continue
-            power = np.mean(x.reshape(-1, audio.HOP)[np.repeat(on, COLUMN)[: FRAMES - 1]].astype(np.float64) ** 2) + 1e-12
+            power = (
+                np.mean(x.reshape(-1, audio.HOP)[np.repeat(on, COLUMN)[: FRAMES - 1]].astype(np.float64) ** 2) + 1e-12
+            )
             level = 0.0 if i == 0 else -rng.uniform(-5, 15)
             parts.append((x * (10 ** (level / 20) / np.sqrt(power))).astype(np.float32))
             owner.append(i)

@@ -23,9 +23,18 @@ def fit(vectors, owner, labels, folds, main):
         w[:, model.classes_], b[model.classes_] = model.coef_.T, model.intercept_
         weights.append(w / spread[:, None])
         biases.append(b - center @ (w / spread[:, None]))
-    held = [np.mean([(x[use & (folds == f)] * spread + center) @ weights[i] + biases[i]], axis=0).argmax(1) == [index[int(k)] for k in labels[use & (folds == f)]] for i, f in enumerate(found)]
-    return {"folds": np.array(found), "weights": np.stack(weights).astype(np.float32), "biases": np.stack(biases).astype(np.float32),
-            "main": main, "accuracy": float(np.concatenate(held).mean())}
+    held = [
+        np.mean([(x[use & (folds == f)] * spread + center) @ weights[i] + biases[i]], axis=0).argmax(1)
+        == [index[int(k)] for k in labels[use & (folds == f)]]
+        for i, f in enumerate(found)
+    ]
+    return {
+        "folds": np.array(found),
+        "weights": np.stack(weights).astype(np.float32),
+        "biases": np.stack(biases).astype(np.float32),
+        "main": main,
+        "accuracy": float(np.concatenate(held).mean()),
+    }
 
 
 def probabilities(probe, batch):

@@ -109,7 +109,9 @@ def found(score, labels, kind, on, off, window, hop):
         offset = np.arange(n) * h
         onset, floor = offset + w - h, offset + w
         onset[0] = 0.0
-    return [(label, a, b) for k, label in enumerate(labels) for a, b in track(score[:, k], on, off, onset, offset, floor)]
+    return [
+        (label, a, b) for k, label in enumerate(labels) for a, b in track(score[:, k], on, off, onset, offset, floor)
+    ]
 
 
 def agree(found_events, truth, collar=0.2, part=0.2, offsets=True):
@@ -145,5 +147,11 @@ def figures(runs, scenes, label_vectors, result, kind, window, hop, on=None, off
         total["false"] += sum(e[0] not in there for e in events)
         total["seconds"] += len(scene.samples) / audio.RATE
     both = max(1, total["found"] + total["truth"])
-    return {"event_f1": 2 * total["event"] / both, "onset_f1": 2 * total["onset"] / both, "recall": total["heard"] / max(1, total["there"]),
-            "false_per_hour": total["false"] / total["seconds"] * 3600, "events": total["found"], "true_events": total["truth"]}
+    return {
+        "event_f1": 2 * total["event"] / both,
+        "onset_f1": 2 * total["onset"] / both,
+        "recall": total["heard"] / max(1, total["there"]),
+        "false_per_hour": total["false"] / total["seconds"] * 3600,
+        "events": total["found"],
+        "true_events": total["truth"],
+    }

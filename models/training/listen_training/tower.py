@@ -20,8 +20,12 @@ def make_tokenizer(phrases, vocab, pieces, path):
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     special = ["[PAD]", "[UNK]"]
-    normal = normalizers.Sequence([normalizers.Replace("_", " "), normalizers.BertNormalizer(lowercase=True, strip_accents=True)])
-    full = Tokenizer(models.WordPiece({w: i for i, w in enumerate(vocab)}, unk_token="[UNK]", max_input_chars_per_word=64))
+    normal = normalizers.Sequence(
+        [normalizers.Replace("_", " "), normalizers.BertNormalizer(lowercase=True, strip_accents=True)]
+    )
+    full = Tokenizer(
+        models.WordPiece({w: i for i, w in enumerate(vocab)}, unk_token="[UNK]", max_input_chars_per_word=64)
+    )
     full.normalizer, full.pre_tokenizer = normal, pre_tokenizers.BertPreTokenizer()
     counts = {}
     for phrase in phrases:
@@ -33,7 +37,9 @@ def make_tokenizer(phrases, vocab, pieces, path):
     needed = [w for w, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if plain(w)]
     common = [w for w in vocab if plain(w) and w.isalpha()]
     chosen = list(dict.fromkeys(special + letters + needed[: pieces * 3 // 4] + endings[:800] + common))[:pieces]
-    own = Tokenizer(models.WordPiece({w: i for i, w in enumerate(chosen)}, unk_token="[UNK]", max_input_chars_per_word=64))
+    own = Tokenizer(
+        models.WordPiece({w: i for i, w in enumerate(chosen)}, unk_token="[UNK]", max_input_chars_per_word=64)
+    )
     own.normalizer, own.pre_tokenizer = normal, pre_tokenizers.BertPreTokenizer()
     own.decoder = decoders.WordPiece()
     own.save(str(path))
@@ -117,7 +123,9 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
     while step < config.steps:
         ids, mask, want = data.draw(step)
         for group in optimiser.param_groups:
-            group["lr"] = float(config.rate * min(1, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / config.steps))))
+            group["lr"] = float(
+                config.rate * min(1, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / config.steps)))
+            )
         loss = likeness(F.normalize(model.sentence(ids, mask), dim=-1), want, mean)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -128,9 +136,20 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
             ids, mask, want = data.take(data.held)
             with torch.no_grad():
                 cos = float((F.normalize(model.sentence(ids, mask), dim=-1) * want).sum(-1).mean())
-            log({"stage": "text", "step": step, "seconds": round((time.time() - began) / run, 3), "loss": round(total / 200, 4), "held_out_cos": round(cos, 4)})
+            log(
+                {
+                    "stage": "text",
+                    "step": step,
+                    "seconds": round((time.time() - began) / run, 3),
+                    "loss": round(total / 200, 4),
+                    "held_out_cos": round(cos, 4),
+                }
+            )
             total = 0.0
-            torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, path.with_suffix(".part"))
+            torch.save(
+                {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step},
+                path.with_suffix(".part"),
+            )
             path.with_suffix(".part").rename(path)
     return model.eval(), tokenizer
 

@@ -141,8 +141,10 @@ def losses(model, batch, texts, rng, config, overlap, probe):
     weight = (1 + 2 * clip_target) * ~clip_skip
     out["clip"] = (bce(clip_logit[:, :count], clip_target, reduction="none") * weight).sum(-1).mean()
     zero = torch.zeros(())
-    out["nonsense"] = (bce(frame_logit[..., count:], zero.expand_as(frame_logit[..., count:]), reduction="none").sum(-1).mean()
-                       + bce(clip_logit[:, count:], zero.expand_as(clip_logit[:, count:]), reduction="none").sum(-1).mean())
+    out["nonsense"] = (
+        bce(frame_logit[..., count:], zero.expand_as(frame_logit[..., count:]), reduction="none").sum(-1).mean()
+        + bce(clip_logit[:, count:], zero.expand_as(clip_logit[:, count:]), reduction="none").sum(-1).mean()
+    )
     # Which of the labels: among those that are in the mix, evenly.
     wanted = clip_target / clip_target.sum(-1, keepdim=True).clamp(min=1)
     choice = (20 * clip_cos[:, :count]).masked_fill(clip_skip, -1e4)
@@ -204,7 +206,11 @@ def train(config, work, bank, words, val, probe, main, seed, log):
     average = copy.deepcopy(model)
     heavy = [p for p in model.parameters() if p.ndim > 1]
     light = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": heavy, "weight_decay": config.decay}, {"params": light, "weight_decay": 0.0}], lr=config.rate, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        [{"params": heavy, "weight_decay": config.decay}, {"params": light, "weight_decay": 0.0}],
+        lr=config.rate,
+        betas=(0.9, 0.98),
+    )
     step, before, path = 0, 0.0, work / "audio.pt"
     if path.exists():
         state = torch.load(path, weights_only=True)
@@ -222,7 +228,15 @@ def train(config, work, bank, words, val, probe, main, seed, log):
         rng = np.random.default_rng([seed, 1, step])
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, part, config)
-        parts = losses(model, items.draw(rng, config.batch, config.plain if part > config.plain_from else 0.0), texts, rng, config, overlap, probe)
+        parts = losses(
+            model,
+            items.draw(rng, config.batch, config.plain if part > config.plain_from else 0.0),
+            texts,
+            rng,
+            config,
+            overlap,
+            probe,
+        )
         total = sum(getattr(config, f"weight_{k}") * v for k, v in parts.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -237,14 +251,28 @@ def train(config, work, bank, words, val, probe, main, seed, log):
         for k, v in parts.items():
             sums[k] = sums.get(k, 0.0) + float(v.detach())
         if step % 25 == 0 or part >= 1.0:
-            line = {"step": step, "seconds": round((time.time() - began) / model_steps, 3), "rate": round(rate_at(step, part, config), 7), "part": round(part, 4), "items": len(items),
-                    "scale": float(model.scale.detach().exp()), "bias": float(model.bias.detach()), **{k: round(v / 25, 4) for k, v in sums.items()}}
+            line = {
+                "step": step,
+                "seconds": round((time.time() - began) / model_steps, 3),
+                "rate": round(rate_at(step, part, config), 7),
+                "part": round(part, 4),
+                "items": len(items),
+                "scale": float(model.scale.detach().exp()),
+                "bias": float(model.bias.detach()),
+                **{k: round(v / 25, 4) for k, v in sums.items()},
+            }
             sums = {}
             if step % config.check_every == 0 or part >= 1.0:
                 line["top1"], line["top3"] = check(average, val, names)
             log(line)
         if step % config.save_every == 0 or part >= 1.0:
-            state = {"model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "seconds": before + time.time() - began}
+            state = {
+                "model": model.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+                "seconds": before + time.time() - began,
+            }
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
     return average.eval()

@@ -51,14 +51,20 @@ def whole_words(vocab):
 
 def tower_phrases(labels, names, words, plain_words, count, rng):
     """`count` phrases for the text tower: labels, class names, the grammar's sentences, and any words at all."""
-    g, templates = words["grammar"], words["templates"] + ["{} sound", "{} noise", "a {}", "sounds of {}", "there is {}", "the noise of {}", "one can hear {}"]
+    g, templates = (
+        words["grammar"],
+        words["templates"]
+        + ["{} sound", "{} noise", "a {}", "sounds of {}", "there is {}", "the noise of {}", "one can hear {}"],
+    )
     fixed = [p for label in labels for p in label_phrases(label, words)]
     fixed += names + words["nonsense"]["phrases"]
     fixed += [part.strip() for n in names for part in n.replace("(", ",").replace(")", ",").split(",") if part.strip()]
     known = list(dict.fromkeys(fixed))
     out = list(known) + plain_words
     # Arrays, because a list would be made into one at every draw.
-    known, plain_words, templates, makers, doings, manners = (np.array(x) for x in (known, plain_words, templates, g["makers"], g["doings"], g["manners"]))
+    known, plain_words, templates, makers, doings, manners = (
+        np.array(x) for x in (known, plain_words, templates, g["makers"], g["doings"], g["manners"])
+    )
     seen = set(out)
     while len(out) < count:
         kind = rng.integers(8)
@@ -73,7 +79,11 @@ def tower_phrases(labels, names, words, plain_words, count, rng):
         elif kind == 5:
             text = str(rng.choice(templates)).format(rng.choice(plain_words[:8000]))
         elif kind == 6:
-            text = f"{rng.choice(known)} and {rng.choice(known)}" if rng.random() < 0.5 else f"{rng.choice(doings)} {str(rng.choice(makers)).split(' ', 1)[-1]}"
+            text = (
+                f"{rng.choice(known)} and {rng.choice(known)}"
+                if rng.random() < 0.5
+                else f"{rng.choice(doings)} {str(rng.choice(makers)).split(' ', 1)[-1]}"
+            )
         else:
             text = " ".join(rng.choice(plain_words[:12000], size=rng.integers(2, 5)))
         if text not in seen:
@@ -134,12 +144,22 @@ class Bank:
     nonsense: np.ndarray  # [n, 384]
 
     def save(self, path):
-        np.savez(path, labels=np.array(self.labels), vectors=self.vectors, first=self.first, plain=self.plain, classes=self.classes, nonsense=self.nonsense)
+        np.savez(
+            path,
+            labels=np.array(self.labels),
+            vectors=self.vectors,
+            first=self.first,
+            plain=self.plain,
+            classes=self.classes,
+            nonsense=self.nonsense,
+        )
 
     @staticmethod
     def load(path):
         with np.load(path) as f:
-            return Bank([str(x) for x in f["labels"]], f["vectors"], f["first"], f["plain"], f["classes"], f["nonsense"])
+            return Bank(
+                [str(x) for x in f["labels"]], f["vectors"], f["first"], f["plain"], f["classes"], f["nonsense"]
+            )
 
 
 def bank(labels, names, encoder):

@@ -69,12 +69,22 @@ def made(tmp_path_factory):
             rows.append(["val" if number >= 6 else "train", "site", name, kind, "CC0", "somebody", "", "2.0", ""])
     with open(folder / "index.csv", "w", newline="") as file:
         out = csv.writer(file)
-        out.writerow("role set path label licence author source_url seconds freesound_id".split())
+        out.writerow(["role", "set", "path", "label", "licence", "author", "source_url", "seconds", "freesound_id"])
         out.writerows(rows)
         out.writerow(["train", "site", "not-permissive.flac", "rain", "CC-BY-NC", "somebody", "", "2.0", ""])
         out.writerow(["eval-only", "site", "kept-aside.flac", "rain", "CC0", "somebody", "", "2.0", ""])
     (folder / "config.toml").write_text(CONFIG)
-    command = [sys.executable, "-m", "listen_training", "--config", str(folder / "config.toml"), "--data", str(folder), "--out", str(folder / "package")]
+    command = [
+        sys.executable,
+        "-m",
+        "listen_training",
+        "--config",
+        str(folder / "config.toml"),
+        "--data",
+        str(folder),
+        "--out",
+        str(folder / "package"),
+    ]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
@@ -104,7 +114,9 @@ def test_embeddings_of_the_package_do_not_depend_on_the_batch(made):
 def test_texts_of_any_length_have_unit_vectors(made):
     from listen_training import package
 
-    vectors = package.Runner(made / "package").text(["rain", "an utterly unheard-of phrase with a great many words in it " * 8, "zzxqy", "Clock_Tick"])
+    vectors = package.Runner(made / "package").text(
+        ["rain", "an utterly unheard-of phrase with a great many words in it " * 8, "zzxqy", "Clock_Tick"]
+    )
     assert vectors.shape == (4, 32)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
@@ -118,7 +130,17 @@ def test_rows_that_may_not_train_are_not_credited(made):
 
 def test_a_second_start_goes_on_and_keeps_what_is_there(made):
     before = (made / "package.work" / "log.jsonl").read_text()
-    command = [sys.executable, "-m", "listen_training", "--config", str(made / "config.toml"), "--data", str(made), "--out", str(made / "package")]
+    command = [
+        sys.executable,
+        "-m",
+        "listen_training",
+        "--config",
+        str(made / "config.toml"),
+        "--data",
+        str(made),
+        "--out",
+        str(made / "package"),
+    ]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     after = (made / "package.work" / "log.jsonl").read_text()[len(before) :]
