@@ -127,6 +127,9 @@ impl ElementImpl for ClapMatch {
     }
 
     fn change_state(&self, change: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if change == gst::StateChange::NullToReady {
+            gst_listen_common::logging::install();
+        }
         if change == gst::StateChange::PausedToReady {
             // Whoever waits for the labels on the streaming thread must let it go.
             self.worker().set_flushing(true);
@@ -183,7 +186,7 @@ impl ClapMatch {
 
     fn sink_chain(&self, pad: &gst::Pad, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let Some(pts) = buffer.pts() else {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["embeddings without a timestamp came"]);
+            gst::element_imp_error!(self, gst::StreamError::Format, ("embeddings without a timestamp came"));
             return Err(gst::FlowError::Error);
         };
         if self.src.check_reconfigure() && !self.negotiate() {
@@ -199,7 +202,7 @@ impl ClapMatch {
             stream.window(&buffer, pts, &values, wishes, &mut todo)
         });
         if let Err(error) = scored {
-            gst::element_imp_error!(self, gst::StreamError::Failed, ["{error}"]);
+            gst::element_imp_error!(self, gst::StreamError::Failed, ("{error}"));
             return Err(gst::FlowError::Error);
         }
         self.announce(&mut todo);
@@ -218,7 +221,7 @@ impl ClapMatch {
         let bytes = map.as_slice();
         if bytes.len() % (4 * dim) != 0 {
             let text = format!("a buffer of {} bytes came, expected rows of {dim} float32", bytes.len());
-            gst::element_imp_error!(self, gst::StreamError::Format, ["{text}"]);
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{text}"));
             return Err(gst::FlowError::Error);
         }
         let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -262,7 +265,7 @@ impl ClapMatch {
             Ok(()) => self.listening.store(true, Ordering::SeqCst),
             Err(error) if listening => todo.warnings.push(error),
             Err(error) => {
-                gst::element_imp_error!(self, gst::LibraryError::Settings, ["{error}"]);
+                gst::element_imp_error!(self, gst::LibraryError::Settings, ("{error}"));
                 return Err(gst::FlowError::Error);
             }
         }
@@ -272,12 +275,12 @@ impl ClapMatch {
     fn fail(&self, error: &ListenError) {
         match error {
             ListenError::File { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::OpenRead, ["{error}"]);
+                gst::element_imp_error!(self, gst::ResourceError::OpenRead, ("{error}"));
             }
             ListenError::Dim { .. } => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ["{error}"]);
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             }
-            _ => gst::element_imp_error!(self, gst::LibraryError::Settings, ["{error}"]),
+            _ => gst::element_imp_error!(self, gst::LibraryError::Settings, ("{error}")),
         }
     }
 
@@ -289,7 +292,7 @@ impl ClapMatch {
                 Some(segment) => self.set_segment(segment, &event),
                 None => {
                     let found = e.segment().format();
-                    gst::element_imp_error!(self, gst::StreamError::Format, ["expected a segment of time, found {found:?}"]);
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("expected a segment of time, found {found:?}"));
                     false
                 }
             },
@@ -318,12 +321,12 @@ impl ClapMatch {
         let now = match EmbeddingCaps::from_caps(caps) {
             Ok(now) if now.output == Embeds::Tokens => {
                 let text = "output=tokens gives parts of the spectrum, which no label is about; set output=clip or frames";
-                gst::element_imp_error!(self, gst::StreamError::Format, ["{text}"]);
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{text}"));
                 return false;
             }
             Ok(now) => now,
             Err(error) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ["{error}"]);
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
                 return false;
             }
         };
@@ -358,7 +361,7 @@ impl ClapMatch {
         let peer = self.src.peer_query_caps(None);
         let Some(form) = Form::choose(&peer, input) else {
             let text = format!("downstream takes {peer}, expected application/x-json, text/x-raw or {input}");
-            gst::element_imp_error!(self, gst::CoreError::Negotiation, ["{text}"]);
+            gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{text}"));
             return false;
         };
         let changed = self.stream().form.replace(form) != Some(form);
@@ -430,7 +433,7 @@ impl ClapMatch {
         self.with_wishes(|wishes| {
             let mut stream = self.stream();
             stream.end(EndReason::Flush, None, wishes, &mut todo);
-            stream.carried_lines.append(&mut todo.lines);
+            stream.carried_lines.extend(todo.lines.drain(..).map(output::Line::without_time));
             stream.sparse.reset();
             stream.live = None;
         });

@@ -70,6 +70,13 @@ pub struct Line {
     pub text: String,
 }
 
+impl Line {
+    /// The line as one that goes out as soon as it can: its time is of a stream that was flushed.
+    pub fn without_time(self) -> Line {
+        Line { start: gst::ClockTime::ZERO, end: gst::ClockTime::ZERO, running_time: None, ..self }
+    }
+}
+
 /// What one window, or the end of the stream, brought.
 pub struct Report<'a> {
     /// The window and its scores; none where only events end.

@@ -250,6 +250,17 @@ impl WindowResult {
         WindowResult::from_structure(meta.structure())
     }
 
+    /// Reads every one of a buffer's: one per time step where several are in it.
+    pub fn all_of(buffer: &gst::BufferRef) -> Vec<WindowResult> {
+        register();
+        let custom = buffer.iter_meta::<gst::Meta>();
+        let own = custom.filter_map(|meta| {
+            let structure = meta.try_as_custom_meta()?.structure();
+            structure.has_name(RESULT).then(|| WindowResult::from_structure(structure)).flatten()
+        });
+        own.collect()
+    }
+
     /// A serialized custom event that carries it where there is no buffer to put it on: at EOS, flush and long gaps.
     pub fn to_event(&self) -> gst::Event {
         gst::event::CustomDownstream::new(self.to_structure())
@@ -280,7 +291,10 @@ fn time(s: &gst::StructureRef, field: &str) -> Option<gst::ClockTime> {
 /// A list as a `GValueArray`, which plain PyGObject reads.
 pub fn value_array<T: ToValue + Send>(values: impl IntoIterator<Item = T>) -> glib::SendValue {
     let array = glib::ValueArray::new(values);
-    #[expect(unsafe_code, reason = "glib does not mark GValueArray as Send, because it does not know what is in it")]
+    #[expect(
+        unsafe_code,
+        reason = "glib does not mark GValueArray as Send, because it does not know what is in it"
+    )]
     // SAFETY: the array was made here, nobody else holds it, and it holds copies of values that are Send.
     unsafe {
         array.to_value().into_send_value()
