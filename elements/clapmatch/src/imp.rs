@@ -16,7 +16,11 @@ use crate::stream::{Stream, Todo, Wishes};
 use crate::worker::{ListenError, NotReady, Target, Worker};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("clapmatch", gst::DebugColorFlags::empty(), Some("Embeddings to labels and events"))
+    gst::DebugCategory::new(
+        "clapmatch",
+        gst::DebugColorFlags::empty(),
+        Some("Embeddings to labels and events"),
+    )
 });
 
 /// The element.
@@ -126,7 +130,10 @@ impl ElementImpl for ClapMatch {
         &TEMPLATES
     }
 
-    fn change_state(&self, change: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+    fn change_state(
+        &self,
+        change: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if change == gst::StateChange::NullToReady {
             gst_listen_common::logging::install();
         }
@@ -171,7 +178,7 @@ impl ClapMatch {
                 let running = element.imp().listening.load(Ordering::SeqCst);
                 if running {
                     let text = format!("the labels stay as they were: {error}");
-                    gst::element_warning!(element, gst::LibraryError::Settings, ["{}", text]);
+                    gst::element_warning!(element, gst::LibraryError::Settings, ("{}", text));
                 }
                 running
             })
@@ -292,7 +299,11 @@ impl ClapMatch {
                 Some(segment) => self.set_segment(segment, &event),
                 None => {
                     let found = e.segment().format();
-                    gst::element_imp_error!(self, gst::StreamError::Format, ("expected a segment of time, found {found:?}"));
+                    gst::element_imp_error!(
+                        self,
+                        gst::StreamError::Format,
+                        ("expected a segment of time, found {found:?}")
+                    );
                     false
                 }
             },
@@ -445,7 +456,7 @@ impl ClapMatch {
         let obj = self.obj();
         for warning in todo.warnings.drain(..) {
             let text = format!("the thresholds stay as they were: {warning}");
-            gst::element_warning!(obj, gst::LibraryError::Settings, ["{}", text]);
+            gst::element_warning!(obj, gst::LibraryError::Settings, ("{}", text));
         }
         for structure in todo.messages.drain(..) {
             gst::debug!(CAT, imp = self, "{structure}");
@@ -458,7 +469,11 @@ impl ClapMatch {
         }
     }
 
-    fn push_embedding(&self, mut buffer: gst::Buffer, todo: Todo) -> Result<gst::FlowSuccess, gst::FlowError> {
+    fn push_embedding(
+        &self,
+        mut buffer: gst::Buffer,
+        todo: Todo,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let writable = buffer.make_mut();
         for meta in &todo.metas {
             if let Err(error) = meta.attach(writable) {

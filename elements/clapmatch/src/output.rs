@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn the_peer_chooses_in_its_own_order() {
         gst::init().unwrap();
-        let input: gst::Caps = "tensor/strided,tensor-id=audio-embedding,type=float32,dims-order=row-major".parse().unwrap();
+        let input: gst::Caps =
+            "tensor/strided,tensor-id=audio-embedding,type=float32,dims-order=row-major".parse().unwrap();
         for (peer, expected) in [
             ("ANY", Some(Form::Events)),
             ("application/x-json", Some(Form::Events)),

@@ -103,7 +103,12 @@ impl Stream {
     }
 
     /// Listens for other labels from the next window on; what is not wanted any more ends.
-    pub fn adopt(&mut self, prepared: Prepared, wishes: Wishes, todo: &mut Todo) -> Result<(), SettingsError> {
+    pub fn adopt(
+        &mut self,
+        prepared: Prepared,
+        wishes: Wishes,
+        todo: &mut Todo,
+    ) -> Result<(), SettingsError> {
         let rules = wishes.settings.rules();
         let Prepared { matcher, package, took } = prepared;
         let labels: Vec<String> = matcher.labels().texts().map(str::to_owned).collect();
@@ -198,7 +203,12 @@ impl Stream {
             last.end = last.start + length;
             let Some(listening) = &mut self.listening else { return };
             self.tally.silent += 1;
-            listening.detector.push_silence(Span::new(last.start, last.end, last.step), channel, None, &mut changes);
+            listening.detector.push_silence(
+                Span::new(last.start, last.end, last.step),
+                channel,
+                None,
+                &mut changes,
+            );
         }
         self.last = Some(last);
         self.tell(None, &changes, wishes, todo);
@@ -250,7 +260,8 @@ impl Stream {
     pub fn stats(&self) -> gst::Structure {
         let now = self.listening.as_ref().map(|listening| listening.detector.counts()).unwrap_or_default();
         let before = self.tally.before;
-        let labels = self.listening.as_ref().map_or(0, |listening| listening.detector.matcher().labels().len());
+        let labels =
+            self.listening.as_ref().map_or(0, |listening| listening.detector.matcher().labels().len());
         let active = self.listening.as_ref().map_or(0, |listening| listening.detector.active().count());
         let took = self.listening.as_ref().map(|listening| listening.took).unwrap_or_default();
         gst::Structure::builder("clapmatch-stats")
@@ -302,7 +313,8 @@ impl Stream {
         }
         let labels = listening.detector.matcher().labels();
         let manifest = listening.package.manifest();
-        let window = window.map(|(span, channel, level, scores)| Window { span, channel, level, labels, scores });
+        let window =
+            window.map(|(span, channel, level, scores)| Window { span, channel, level, labels, scores });
         let report = Report {
             window,
             changes,

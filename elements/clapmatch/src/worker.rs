@@ -223,7 +223,8 @@ impl Worker {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.is_none() {
             let shared = self.shared.clone();
-            let spawned = std::thread::Builder::new().name("clapmatch:labels".into()).spawn(move || shared.run());
+            let spawned =
+                std::thread::Builder::new().name("clapmatch:labels".into()).spawn(move || shared.run());
             *thread = Some(spawned.map_err(ListenError::Thread)?);
         }
         Ok(())
@@ -328,7 +329,8 @@ fn package(target: &Target, listen: &Listen) -> Result<Arc<Package>, ListenError
 /// One text tower per space in the process, while anybody holds it.
 fn source(package: &Package) -> Result<Arc<Mutex<LabelSource>>, ListenError> {
     static OPEN: LazyLock<Mutex<HashMap<String, Weak<Mutex<LabelSource>>>>> = LazyLock::new(Mutex::default);
-    let find = |open: &HashMap<String, Weak<Mutex<LabelSource>>>| open.get(package.space()).and_then(Weak::upgrade);
+    let find =
+        |open: &HashMap<String, Weak<Mutex<LabelSource>>>| open.get(package.space()).and_then(Weak::upgrade);
     if let Some(source) = find(&OPEN.lock().unwrap_or_else(PoisonError::into_inner)) {
         return Ok(source);
     }

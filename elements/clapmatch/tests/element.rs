@@ -51,7 +51,9 @@ fn two_hundred_state_cycles_leave_it_usable() {
         if cycle % 20 == 0 {
             let id = format!("cycle {cycle}");
             bench.h.push_event(gst::event::StreamStart::new(&id));
-            bench.h.push_event(gst::event::Caps::new(&common::caps(&bench.package, listen_package::Output::Clip).to_caps()));
+            bench.h.push_event(gst::event::Caps::new(
+                &common::caps(&bench.package, listen_package::Output::Clip).to_caps(),
+            ));
             bench.h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
             bench.hear(&["low tone"]);
             assert_eq!(bench.events().len(), 1, "cycle {cycle}");
@@ -84,7 +86,10 @@ fn a_missing_timestamp_is_an_error() {
 #[test]
 fn half_a_row_is_an_error_that_names_both_sizes() {
     let mut bench = Bench::new("ANY", &[("labels", "low tone")]);
-    assert_eq!(bench.h.push(common::buffer(&[0.0; 17], common::s(0.0), common::HOP)), Err(gst::FlowError::Error));
+    assert_eq!(
+        bench.h.push(common::buffer(&[0.0; 17], common::s(0.0), common::HOP)),
+        Err(gst::FlowError::Error)
+    );
     let (_, text) = bench.complaint().unwrap();
     assert!(text.contains("68 bytes") && text.contains("16 float32"), "{text}");
 }

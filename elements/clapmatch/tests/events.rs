@@ -14,13 +14,18 @@ fn an_event_has_the_fields_of_the_design() {
     let mut bench = Bench::new("ANY", &[LABELS]);
     bench.hear(&["low tone", "low tone", "silence"]);
     let events = bench.messages("audio-event");
-    assert_eq!(events.iter().map(|event| told(event)).collect::<Vec<_>>(), ["start low tone 0.0-2.0", "end low tone 0.0-2.0"]);
+    assert_eq!(
+        events.iter().map(|event| told(event)).collect::<Vec<_>>(),
+        ["start low tone 0.0-2.0", "end low tone 0.0-2.0"]
+    );
     let fields: Vec<_> = events[1].fields().map(|field| field.to_string()).collect();
     let expected =
         "id type label score peak-score channel onset offset timestamp running-time stream-time duration";
     assert_eq!(fields.join(" "), expected);
     assert_eq!(events[0].get::<u64>("id").unwrap(), events[1].get::<u64>("id").unwrap());
-    assert!(events[1].get::<f64>("score").unwrap() < 0.1 && events[1].get::<f64>("peak-score").unwrap() > 0.99);
+    assert!(
+        events[1].get::<f64>("score").unwrap() < 0.1 && events[1].get::<f64>("peak-score").unwrap() > 0.99
+    );
 }
 
 #[test]
@@ -28,7 +33,8 @@ fn level_and_time_of_day_come_from_the_window() {
     let mut bench = Bench::new("ANY", &[LABELS]);
     let mut window = bench.window("low tone", s(10.0));
     let writable = window.make_mut();
-    gst_listen_common::window_meta::WindowMeta { level: -31.5, start: s(10.0), duration: WINDOW }.attach(writable);
+    gst_listen_common::window_meta::WindowMeta { level: -31.5, start: s(10.0), duration: WINDOW }
+        .attach(writable);
     let caps = gst::Caps::new_empty_simple("timestamp/x-unix");
     gst::ReferenceTimestampMeta::add(writable, &caps, s(1_700_000_000.0), gst::ClockTime::NONE);
     bench.h.push(window).unwrap();
@@ -44,9 +50,13 @@ fn messages_come_in_the_order_of_what_they_tell() {
     let names: Vec<_> = bench
         .bus
         .iter()
+        .filter(|message| message.type_() == gst::MessageType::Element)
         .filter_map(|message| message.structure().map(|s| s.name().to_string()))
         .collect();
-    assert_eq!(names, ["labels-changed", "clapmatch", "audio-event", "clapmatch", "audio-event", "audio-event"]);
+    assert_eq!(
+        names,
+        ["labels-changed", "clapmatch", "audio-event", "clapmatch", "audio-event", "audio-event"]
+    );
 }
 
 #[test]
@@ -54,7 +64,8 @@ fn an_interval_thins_score_messages_out_and_no_events() {
     let mut bench = Bench::new("ANY", &[LABELS, ("post-messages", "true"), ("interval", "3000000000")]);
     bench.hear(&["low tone", "silence", "low tone", "silence", "silence", "silence", "silence"]);
     let scores = bench.bus.iter().filter(|m| m.structure().is_some_and(|s| s.name() == "clapmatch"));
-    let starts: Vec<_> = scores.map(|m| m.structure().unwrap().get::<gst::ClockTime>("timestamp").unwrap()).collect();
+    let starts: Vec<_> =
+        scores.map(|m| m.structure().unwrap().get::<gst::ClockTime>("timestamp").unwrap()).collect();
     assert_eq!(starts, [s(0.0), s(3.0), s(6.0)]);
 }
 
@@ -138,7 +149,10 @@ fn a_hole_between_windows_ends_events() {
     bench.hear(&["low tone"]);
     bench.count = 60;
     bench.hear(&["low tone"]);
-    assert_eq!(bench.events(), ["start low tone 0.0-2.0", "end low tone 0.0-2.0", "start low tone 60.0-62.0"]);
+    assert_eq!(
+        bench.events(),
+        ["start low tone 0.0-2.0", "end low tone 0.0-2.0", "start low tone 60.0-62.0"]
+    );
 }
 
 #[test]
@@ -153,11 +167,10 @@ fn another_segment_ends_events() {
     bench.count = 50;
     bench.hear(&["low tone"]);
     let events = bench.messages("audio-event");
-    assert_eq!(events.iter().map(|event| told(event)).collect::<Vec<_>>(), [
-        "start low tone 0.0-2.0",
-        "end low tone 0.0-2.0",
-        "start low tone 50.0-52.0"
-    ]);
+    assert_eq!(
+        events.iter().map(|event| told(event)).collect::<Vec<_>>(),
+        ["start low tone 0.0-2.0", "end low tone 0.0-2.0", "start low tone 50.0-52.0"]
+    );
     assert_eq!(events[2].get::<gst::ClockTime>("running-time").unwrap(), s(2.0));
 }
 

@@ -43,7 +43,9 @@ fn a_bad_list_is_an_error_at_the_start() {
 fn a_bad_list_is_a_warning_while_playing_and_the_old_one_stays() {
     let mut bench = Bench::new("ANY", &[("labels", "low tone")]);
     bench.hear(&["low tone"]);
-    for (property, value) in [("labels", "low tone;;"), ("labels-file", "/nowhere"), ("labels", "no such label")] {
+    for (property, value) in
+        [("labels", "low tone;;"), ("labels-file", "/nowhere"), ("labels", "no such label")]
+    {
         let before: Option<String> = bench.element.property(property);
         bench.element.set_property(property, value);
         let message = bench.wait_for(gst::MessageType::Warning);
@@ -97,7 +99,8 @@ fn thresholds_follow_at_the_next_window() {
 
 #[test]
 fn cosines_are_scores_where_they_are_asked_for() {
-    let mut bench = Bench::new("application/x-json,format=audio-scores", &[("labels", "low tone"), ("score", "cosine")]);
+    let mut bench =
+        Bench::new("application/x-json,format=audio-scores", &[("labels", "low tone"), ("score", "cosine")]);
     bench.hear(&["low tone"]);
     let line = bench.json().remove(0);
     assert_eq!(line["scores"][0]["score"], 1.0);
@@ -217,7 +220,8 @@ fn a_text_tower_embeds_any_words() {
     let package = Package::open(&common::folder("tiny-tokens"), false).unwrap();
     // The towers of the small packages agree on what the table of tiny-clip holds.
     let low = common::embedding(&common::tiny_clip(), "low tone");
-    let mut bench = Bench::of(package, Output::Clip, "ANY", &[("labels", "low tone;dog bark"), ("prompt", "{}")]);
+    let mut bench =
+        Bench::of(package, Output::Clip, "ANY", &[("labels", "low tone;dog bark"), ("prompt", "{}")]);
     bench.h.push(common::buffer(&low, s(0.0), s(2.0))).unwrap();
     assert_eq!(bench.events(), ["start low tone 0.0-2.0"]);
 }

@@ -51,14 +51,17 @@ impl Branch {
             })
         };
         let (convert, resample) = (standard("audioconvert")?, standard("audioresample")?);
-        let mel: MelSpec =
-            glib::Object::builder().property("name", name("melspec")).property("channel", pick.number()).build();
+        let mel: MelSpec = glib::Object::builder()
+            .property("name", name("melspec"))
+            .property("channel", pick.number())
+            .build();
         let encode: M2dEncode = glib::Object::builder().property("name", name("m2dencode")).build();
         let matching: ClapMatch = glib::Object::builder().property("name", name("clapmatch")).build();
         settings.apply(Owner::Encode, &encode);
         settings.apply(Owner::Match, &matching);
 
-        let template = tap.pad_template("lane_%u").ok_or_else(|| glib::bool_error!("the tap has no lanes"))?;
+        let template =
+            tap.pad_template("lane_%u").ok_or_else(|| glib::bool_error!("the tap has no lanes"))?;
         let lane = Lane::new(&format!("lane_{}", pick.number() + 1), &template, pick);
         let mixer = convert.downgrade();
         lane.on_caps(move |info| {
@@ -89,13 +92,16 @@ impl Branch {
         bin.add_many(&self.elements)?;
         gst::Element::link_many(&self.elements)?;
         let failed = |error: gst::PadLinkError| glib::bool_error!("the analysis cannot be linked: {error}");
-        let source = self.matching.static_pad("src").ok_or_else(|| glib::bool_error!("clapmatch has no src"))?;
+        let source =
+            self.matching.static_pad("src").ok_or_else(|| glib::bool_error!("clapmatch has no src"))?;
         source.link(&self.end).map_err(failed)?;
         for element in self.elements.iter().rev() {
             element.sync_state_with_parent()?;
         }
         tap.add_lane(&self.lane)?;
-        let sink = self.elements[0].static_pad("sink").ok_or_else(|| glib::bool_error!("audioconvert has no sink"))?;
+        let sink = self.elements[0]
+            .static_pad("sink")
+            .ok_or_else(|| glib::bool_error!("audioconvert has no sink"))?;
         self.lane.pad.link(&sink).map_err(failed)?;
         Ok(())
     }

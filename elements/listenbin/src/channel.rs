@@ -80,7 +80,12 @@ impl Pick {
         let what = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
         buffer.copy_into(writable, what, ..).ok()?;
         for meta in buffer.iter_meta::<gst::ReferenceTimestampMeta>() {
-            gst::ReferenceTimestampMeta::add(writable, &meta.reference_owned(), meta.timestamp(), meta.duration());
+            gst::ReferenceTimestampMeta::add(
+                writable,
+                &meta.reference_owned(),
+                meta.timestamp(),
+                meta.duration(),
+            );
         }
         Some(copy)
     }
@@ -146,7 +151,10 @@ mod tests {
             (gst_audio::AudioLayout::Interleaved, [1u8, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]),
             (gst_audio::AudioLayout::NonInterleaved, [1u8, 1, 3, 3, 5, 5, 2, 2, 4, 4, 6, 6]),
         ] {
-            let info = gst_audio::AudioInfo::builder(gst_audio::AudioFormat::S16le, 8_000, 2).layout(layout).build().unwrap();
+            let info = gst_audio::AudioInfo::builder(gst_audio::AudioFormat::S16le, 8_000, 2)
+                .layout(layout)
+                .build()
+                .unwrap();
             let mut buffer = gst::Buffer::from_slice(bytes);
             buffer.get_mut().unwrap().set_pts(gst::ClockTime::SECOND);
             let second = Pick::Channel(1).copy(&buffer, &info).unwrap();

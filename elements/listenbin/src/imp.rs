@@ -14,7 +14,11 @@ use crate::settings::{self, Owner, Settings};
 use crate::tap::{Hooks, Tap};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("listenbin", gst::DebugColorFlags::empty(), Some("Hears what is in passing audio"))
+    gst::DebugCategory::new(
+        "listenbin",
+        gst::DebugColorFlags::empty(),
+        Some("Hears what is in passing audio"),
+    )
 });
 
 /// Messages of the elements inside that the bin posts as its own.
@@ -129,12 +133,16 @@ impl ElementImpl for ListenBin {
         _name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        let kind = [Kind::Events, Kind::Text].into_iter().find(|kind| kind.name() == template.name_template())?;
+        let kind =
+            [Kind::Events, Kind::Text].into_iter().find(|kind| kind.name() == template.name_template())?;
         let Some(target) = self.outlet.add_out(kind) else {
             gst::warning!(CAT, imp = self, "there is a pad {} already", kind.name());
             return None;
         };
-        let ghost = gst::GhostPad::builder_from_template_with_target(template, &target).ok()?.name(kind.name()).build();
+        let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)
+            .ok()?
+            .name(kind.name())
+            .build();
         if self.outlet.current_state() >= gst::State::Paused {
             // Nothing flows through them before.
             target.set_active(true).ok()?;
@@ -156,7 +164,10 @@ impl ElementImpl for ListenBin {
         }
     }
 
-    fn change_state(&self, change: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+    fn change_state(
+        &self,
+        change: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if change == gst::StateChange::NullToReady {
             self.build_first()?;
         }
@@ -185,7 +196,12 @@ impl BinImpl for ListenBin {
                 if let Some(branch) = self.branch_of(&message).or_else(|| self.failing_lane(&message))
                     && branch.lane.has_heard()
                 {
-                    gst::warning!(CAT, imp = self, "the analysis failed, the audio goes on: {}", error.error());
+                    gst::warning!(
+                        CAT,
+                        imp = self,
+                        "the analysis failed, the audio goes on: {}",
+                        error.error()
+                    );
                     branch.lane.kill();
                     let warning = gst::message::Warning::builder_from_error(error.error())
                         .debug_if_some(error.debug().as_deref())
@@ -260,18 +276,22 @@ impl ListenBin {
             Mode::Downmix => {}
             Mode::One(number) if number < channels => {}
             Mode::One(number) => {
-                let text = format!("channel-mode={number} asks for channel {number}, the stream has {channels} (from 0)");
+                let text = format!(
+                    "channel-mode={number} asks for channel {number}, the stream has {channels} (from 0)"
+                );
                 self.branches().iter().for_each(|branch| branch.lane.kill());
                 gst::element_imp_error!(self, gst::StreamError::Format, ("{text}"));
             }
             Mode::Each => {
                 let have: Vec<i32> = self.branches().iter().map(|branch| branch.lane.pick.number()).collect();
-                for number in (0..channels).filter(|&number| !have.contains(&Pick::Channel(number).number())) {
+                for number in (0..channels).filter(|&number| !have.contains(&Pick::Channel(number).number()))
+                {
                     if !self.build(Pick::Channel(number)) {
                         return;
                     }
                 }
-                let too_many = |branch: &Arc<Branch>| branch.lane.pick.number() >= Pick::Channel(channels).number();
+                let too_many =
+                    |branch: &Arc<Branch>| branch.lane.pick.number() >= Pick::Channel(channels).number();
                 let (gone, stay) = self.branches().into_iter().partition(too_many);
                 *self.branches.lock().unwrap_or_else(PoisonError::into_inner) = stay;
                 self.retire(gone);

@@ -78,7 +78,9 @@ impl Lane {
                 // through the audio's own pad.
                 .event_function(|_, _, _| true)
                 .query_function(move |pad, parent, query| match query.type_() {
-                    gst::QueryType::Caps | gst::QueryType::AcceptCaps => gst::Pad::query_default(pad, parent, query),
+                    gst::QueryType::Caps | gst::QueryType::AcceptCaps => {
+                        gst::Pad::query_default(pad, parent, query)
+                    }
                     _ => for_query.upgrade().is_some_and(|_| upstream(pad, query)),
                 })
                 .build();
@@ -300,7 +302,9 @@ impl Lane {
     fn push_event(&self, event: gst::Event) {
         let event = match event.view() {
             gst::EventView::Caps(caps) => {
-                if let (Some(hook), Ok(info)) = (self.on_caps.get(), gst_audio::AudioInfo::from_caps(caps.caps())) {
+                if let (Some(hook), Ok(info)) =
+                    (self.on_caps.get(), gst_audio::AudioInfo::from_caps(caps.caps()))
+                {
                     hook(&info);
                 }
                 let picked = self.pick.caps(caps.caps());

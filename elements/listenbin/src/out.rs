@@ -131,12 +131,18 @@ impl Out {
     }
 
     /// Nothing begins before this running time any more.
-    pub fn advance(&self, group: Option<gst::GroupId>, segment: Option<&gst::Event>, running_time: ClockTime) {
+    pub fn advance(
+        &self,
+        group: Option<gst::GroupId>,
+        segment: Option<&gst::Event>,
+        running_time: ClockTime,
+    ) {
         let mut stream = self.stream();
         if !self.start(&mut stream, group, segment) {
             return;
         }
-        let Some(end) = stream.segment.as_ref().and_then(|own| own.position_from_running_time(running_time)) else {
+        let Some(end) = stream.segment.as_ref().and_then(|own| own.position_from_running_time(running_time))
+        else {
             return;
         };
         self.gap(&mut stream, end, end);
@@ -175,7 +181,8 @@ impl Out {
         if !stream.started {
             stream.started = true;
             let id = self.pad.create_stream_id(&self.parent(), Some(self.kind.name()));
-            let start = gst::event::StreamStart::builder(&id).group_id_if_some(group).flags(gst::StreamFlags::SPARSE);
+            let start =
+                gst::event::StreamStart::builder(&id).group_id_if_some(group).flags(gst::StreamFlags::SPARSE);
             self.pad.push_event(start.build());
             let form = self.form();
             self.pad.push_event(gst::event::Caps::new(&form.caps()));

@@ -71,7 +71,10 @@ impl ElementImpl for OutletImp {
         &TEMPLATES
     }
 
-    fn change_state(&self, change: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+    fn change_state(
+        &self,
+        change: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         let success = self.parent_change_state(change)?;
         if change == gst::StateChange::PausedToReady {
             *self.stream() = Stream::default();
@@ -87,7 +90,8 @@ impl ElementImpl for OutletImp {
 impl Outlet {
     /// The end of a branch: a sink pad that tells the lane what became of its audio.
     pub fn add_input(&self, name: &str, lane: &Arc<Lane>) -> Result<gst::Pad, glib::BoolError> {
-        let template = self.pad_template("sink_%u").ok_or_else(|| glib::bool_error!("no template sink_%u"))?;
+        let template =
+            self.pad_template("sink_%u").ok_or_else(|| glib::bool_error!("no template sink_%u"))?;
         let pad = gst::Pad::builder_from_template(&template)
             .name(name)
             .chain_function(|pad, parent, buffer| {
@@ -228,9 +232,9 @@ impl OutletImp {
     fn advance(&self) {
         let behind: Option<Vec<ClockTime>> = {
             let inputs = self.inputs();
-            let waited_for = inputs.iter().filter(|input| {
-                !input.eos && !input.lane.upgrade().is_none_or(|lane| lane.is_dead())
-            });
+            let waited_for = inputs
+                .iter()
+                .filter(|input| !input.eos && !input.lane.upgrade().is_none_or(|lane| lane.is_dead()));
             waited_for.map(|input| input.position).collect()
         };
         // One of them has not begun yet.
@@ -246,7 +250,8 @@ impl OutletImp {
                 let segment = e.segment().downcast_ref::<ClockTime>().cloned();
                 self.with_input(pad, |input| input.segment = segment.clone());
                 // Branches tell of the same segment one after the other.
-                let known = self.stream().segment.as_ref().is_some_and(|known| known.seqnum() == event.seqnum());
+                let known =
+                    self.stream().segment.as_ref().is_some_and(|known| known.seqnum() == event.seqnum());
                 if !known {
                     self.stream().segment = Some(event.clone());
                     let group = self.stream().group;

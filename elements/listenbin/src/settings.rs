@@ -21,11 +21,17 @@ pub enum Owner {
 
 /// What is passed on, and to whom.
 const PASSED: &[(Owner, &[&str])] = &[
-    (Owner::Match, &["labels", "labels-file", "prompt", "background", "score", "threshold", "offset-threshold"]),
+    (
+        Owner::Match,
+        &["labels", "labels-file", "prompt", "background", "score", "threshold", "offset-threshold"],
+    ),
     (Owner::Match, &["smoothing", "min-duration", "hold-time", "top-k", "update-interval", "language"]),
     (Owner::Match, &["post-messages", "interval"]),
     (Owner::Encode, &["model", "accept-license", "onnxruntime", "execution-provider", "device", "precision"]),
-    (Owner::Encode, &["window", "hop", "edge", "output", "intra-op-threads", "workers", "max-batch", "max-wait"]),
+    (
+        Owner::Encode,
+        &["window", "hop", "edge", "output", "intra-op-threads", "workers", "max-batch", "max-wait"],
+    ),
     (Owner::Encode, &["inference-latency", "overload", "gate", "watchdog"]),
 ];
 

@@ -50,18 +50,25 @@ impl ObjectSubclass for TapImp {
 
     fn with_class(class: &Self::Class) -> Self {
         let template = |name| class.pad_template(name).expect("the class has it: see pad_templates");
-        let through = gst::PadFlags::PROXY_CAPS | gst::PadFlags::PROXY_ALLOCATION | gst::PadFlags::PROXY_SCHEDULING;
+        let through =
+            gst::PadFlags::PROXY_CAPS | gst::PadFlags::PROXY_ALLOCATION | gst::PadFlags::PROXY_SCHEDULING;
         let sink = gst::Pad::builder_from_template(&template("sink"))
             .chain_function(|_, parent, buffer| {
-                Self::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |this| this.chain(buffer))
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |this| this.chain(buffer),
+                )
             })
             .event_function(|pad, parent, event| {
                 Self::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
             })
             .iterate_internal_links_function(|_, parent| {
-                Self::catch_panic_pad_function(parent, || gst::Iterator::from_vec(vec![]), |this| {
-                    gst::Iterator::from_vec(vec![this.src.clone()])
-                })
+                Self::catch_panic_pad_function(
+                    parent,
+                    || gst::Iterator::from_vec(vec![]),
+                    |this| gst::Iterator::from_vec(vec![this.src.clone()]),
+                )
             })
             .flags(through)
             .build();
@@ -70,9 +77,11 @@ impl ObjectSubclass for TapImp {
                 Self::catch_panic_pad_function(parent, || false, |this| this.src_event(pad, event))
             })
             .iterate_internal_links_function(|_, parent| {
-                Self::catch_panic_pad_function(parent, || gst::Iterator::from_vec(vec![]), |this| {
-                    gst::Iterator::from_vec(vec![this.sink.clone()])
-                })
+                Self::catch_panic_pad_function(
+                    parent,
+                    || gst::Iterator::from_vec(vec![]),
+                    |this| gst::Iterator::from_vec(vec![this.sink.clone()]),
+                )
             })
             .flags(through)
             .build();
@@ -107,7 +116,10 @@ impl ElementImpl for TapImp {
         &TEMPLATES
     }
 
-    fn change_state(&self, change: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+    fn change_state(
+        &self,
+        change: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         let success = self.parent_change_state(change)?;
         if change == gst::StateChange::PausedToReady {
             let mut state = self.state();
@@ -238,7 +250,9 @@ impl TapImp {
                 return self.src.push_event(event);
             }
             gst::EventView::Caps(caps) => {
-                if let (Some(hooks), Ok(info)) = (self.hooks.get(), gst_audio::AudioInfo::from_caps(caps.caps())) {
+                if let (Some(hooks), Ok(info)) =
+                    (self.hooks.get(), gst_audio::AudioInfo::from_caps(caps.caps()))
+                {
                     hooks.caps(&info);
                 }
             }

@@ -130,7 +130,9 @@ impl Bench {
     pub fn hear_until_labels_change(&mut self, label: &str) {
         for _ in 0..6_000 {
             self.hear(&[label]);
-            if let Some(message) = self.bus.iter().find(|m| m.structure().is_some_and(|s| s.name() == "labels-changed")) {
+            if let Some(message) =
+                self.bus.iter().find(|m| m.structure().is_some_and(|s| s.name() == "labels-changed"))
+            {
                 return drop(message);
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
@@ -179,14 +181,16 @@ pub fn buffer(values: &[f32], pts: gst::ClockTime, duration: gst::ClockTime) -> 
 /// A harness says that it is live; a file does not.
 pub fn not_live(element: &ClapMatch) {
     let pad = element.static_pad("sink").unwrap();
-    pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM | gst::PadProbeType::PUSH, |_, info| match info.query_mut() {
-        Some(query) => match query.view_mut() {
-            gst::QueryViewMut::Latency(latency) => {
-                latency.set(false, gst::ClockTime::ZERO, gst::ClockTime::NONE);
-                gst::PadProbeReturn::Handled
-            }
-            _ => gst::PadProbeReturn::Ok,
-        },
-        None => gst::PadProbeReturn::Ok,
+    pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM | gst::PadProbeType::PUSH, |_, info| {
+        match info.query_mut() {
+            Some(query) => match query.view_mut() {
+                gst::QueryViewMut::Latency(latency) => {
+                    latency.set(false, gst::ClockTime::ZERO, gst::ClockTime::NONE);
+                    gst::PadProbeReturn::Handled
+                }
+                _ => gst::PadProbeReturn::Ok,
+            },
+            None => gst::PadProbeReturn::Ok,
+        }
     });
 }
