@@ -26,8 +26,12 @@ pub fn runtime(error: &RuntimeError) -> gst::ErrorMessage {
         RuntimeError::Provider { .. } | RuntimeError::Precision { .. } => {
             gst::error_msg!(LibraryError::Settings, ["{error}"])
         }
-        RuntimeError::Load { .. } | RuntimeError::Shared { .. } => gst::error_msg!(ResourceError::OpenRead, ["{error}"]),
-        RuntimeError::Run { .. } | RuntimeError::Panic { .. } => gst::error_msg!(LibraryError::Encode, ["{error}"]),
+        RuntimeError::Load { .. } | RuntimeError::Shared { .. } => {
+            gst::error_msg!(ResourceError::OpenRead, ["{error}"])
+        }
+        RuntimeError::Run { .. } | RuntimeError::Panic { .. } => {
+            gst::error_msg!(LibraryError::Encode, ["{error}"])
+        }
         RuntimeError::Thread { .. } => gst::error_msg!(ResourceError::NoSpaceLeft, ["{error}"]),
         _ => gst::error_msg!(LibraryError::Failed, ["{error}"]),
     }

@@ -5,7 +5,11 @@ use std::sync::{Arc, LazyLock, Once};
 use listen_runtime::LogLevel;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new("listen-onnxruntime", gst::DebugColorFlags::empty(), Some("ONNX Runtime's own messages"))
+    gst::DebugCategory::new(
+        "listen-onnxruntime",
+        gst::DebugColorFlags::empty(),
+        Some("ONNX Runtime's own messages"),
+    )
 });
 
 /// Sends what ONNX Runtime says to the category `listen-onnxruntime`, from its level on as it is now.

@@ -39,7 +39,8 @@ impl Progress {
 
     /// Posts the end, if nobody has: whether this was it.
     fn end(&self, kind: gst::ProgressType, text: &str) -> bool {
-        let was_open = std::mem::take(&mut *self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let was_open =
+            std::mem::take(&mut *self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
         if was_open {
             self.post(kind, text);
         }

@@ -54,7 +54,11 @@ impl Timeline {
     /// The caller first does what the answer says. With [`Continuity::Fill`] the silence is already counted here, with
     /// [`Continuity::Restart`] step 0 is the buffer's first one. `start` is where a stream without any PTS begins.
     pub fn take(
-        &mut self, pts: Option<ClockTime>, steps: u64, discont: bool, start: ClockTime,
+        &mut self,
+        pts: Option<ClockTime>,
+        steps: u64,
+        discont: bool,
+        start: ClockTime,
     ) -> Continuity {
         let continuity = self.place(pts, discont, start);
         if let Continuity::Fill(missing) = continuity {
@@ -259,7 +263,8 @@ mod tests {
     #[test]
     fn jitter_moves_nothing_and_a_jump_that_lasts_restarts() {
         let mut timeline = second(0);
-        let mut late = |n: u64, by: u64| timeline.take(at(1_000 + n * 100 + by), 1_600, false, ClockTime::ZERO);
+        let mut late =
+            |n: u64, by: u64| timeline.take(at(1_000 + n * 100 + by), 1_600, false, ClockTime::ZERO);
         assert_eq!(late(0, 60), Follows);
         assert_eq!(late(1, 0), Follows);
         let answers: Vec<_> = (2..13).map(|n| late(n, 60)).collect();

@@ -11,7 +11,7 @@ use listen_features::silence_value;
 use listen_package::Edge;
 
 use crate::model::OpenModel;
-use crate::queue::Ticket;
+use crate::state::Ticket;
 
 /// Where windows go: `at_end` with the stream's last one.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(WindowJob, Ticket, bool) -> Result<(), FlowError>;

@@ -57,6 +57,7 @@ mod model;
 mod pads;
 mod queue;
 mod settings;
+mod state;
 mod stats;
 mod task;
 

@@ -13,7 +13,7 @@ use listen_encoder::WindowJob;
 use crate::imp::{CAT, M2dEncode};
 use crate::input::Input;
 use crate::model::OpenModel;
-use crate::queue::Ticket;
+use crate::state::Ticket;
 
 impl M2dEncode {
     pub(crate) fn sink_chain(&self, pad: &gst::Pad, buffer: gst::Buffer) -> Result<FlowSuccess, FlowError> {

@@ -4,139 +4,24 @@
 //! pushes what has the lowest. A ring holds the whole windows that wait, so that overload drops whole windows of any
 //! age; windows overlap, and a ring of frames could not give up one and keep its neighbours.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use gst::{ClockTime, FlowError, FlowSuccess};
-use gst_listen_common::reference::Stamp;
+use gst::{FlowError, FlowSuccess};
 use listen_encoder::{Embedding, WindowJob};
-use listen_runtime::{Limits, RuntimeError, TrySubmitError};
-use ringbuf::HeapRb;
+use listen_runtime::{Limits, RuntimeError};
 use ringbuf::traits::Observer;
 
 use crate::engine::Windows;
 use crate::settings::Policy;
+use crate::state::{Control, Engine, Next, Received, State, Ticket, Waiting};
 use crate::stats::Counts;
-
-/// Windows that wait at most: one more than is needed where the engine keeps up.
-const WAITING: usize = 2;
-
-/// What is known of a window on its way.
-#[derive(Debug, Clone)]
-pub(crate) struct Ticket {
-    /// The time of its first frame.
-    pub start: ClockTime,
-    /// The same by other clocks.
-    pub references: Vec<Stamp>,
-    /// Start and duration of the GAP that stands for it where it does not come out.
-    pub gap: (ClockTime, ClockTime),
-    /// Whether nothing comes before it.
-    pub discont: bool,
-    /// When its last frame came.
-    pub came: Instant,
-}
-
-/// What goes out beside embeddings.
-#[derive(Debug)]
-pub(crate) enum Control {
-    Event(gst::Event),
-    /// A window that does not come out.
-    Gap {
-        start: ClockTime,
-        duration: ClockTime,
-        hole: bool,
-    },
-}
-
-/// What the task does next.
-pub(crate) enum Next {
-    Push(Control),
-    /// Take the oldest window's result.
-    Receive(Arc<dyn Windows>, u64),
-    /// Hand over a window, however long that takes; then say [`Queue::submitted`].
-    Submit(Arc<dyn Windows>, WindowJob, Limits, u64),
-    /// Nothing came in time.
-    Idle,
-    /// The engine has ended.
-    Dead,
-    /// It is flushed or has stopped.
-    Stop,
-}
-
-/// A result, with what is known of its window and whether it follows on a hole.
-pub(crate) struct Received {
-    pub ticket: Ticket,
-    pub discont: bool,
-    pub result: Result<Embedding, RuntimeError>,
-}
 
 #[derive(Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     /// Something came, went or was flushed, or the engine is there.
     changed: Condvar,
-}
-
-struct State {
-    flushing: bool,
-    /// Counts flushes: results of an older generation are void.
-    generation: u64,
-    /// What pushing has come to.
-    flow: Result<FlowSuccess, FlowError>,
-    engine: Engine,
-    limits: Limits,
-    policy: Policy,
-    gate: f64,
-    waiting: HeapRb<Waiting>,
-    /// Handed to the engine, oldest first.
-    sent: VecDeque<(u64, Ticket)>,
-    controls: BTreeMap<u64, Control>,
-    /// Number of what comes next.
-    number: u64,
-    /// Whether the task hands over a window outside of the lock: nobody may overtake it.
-    submitting: bool,
-    /// Whether what goes out next follows on a hole.
-    hole: bool,
-    counts: Counts,
-}
-
-/// Where the engine is.
-enum Engine {
-    /// NULL.
-    None,
-    /// Being loaded, by the job of this number.
-    Loading(u64),
-    Ready(Arc<dyn Windows>),
-    Failed,
-}
-
-struct Waiting {
-    number: u64,
-    ticket: Ticket,
-    /// `None` only while it is handed over.
-    job: Option<WindowJob>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            flushing: true,
-            generation: 0,
-            flow: Ok(FlowSuccess::Ok),
-            engine: Engine::None,
-            limits: Limits::default(),
-            policy: Policy::Block,
-            gate: crate::settings::GATE_OFF,
-            waiting: HeapRb::new(WAITING),
-            sent: VecDeque::new(),
-            controls: BTreeMap::new(),
-            number: 0,
-            submitting: false,
-            hole: false,
-            counts: Counts::default(),
-        }
-    }
 }
 
 impl Queue {
@@ -352,92 +237,5 @@ impl Queue {
     pub fn counts(&self) -> (Counts, u64, Option<Arc<dyn Windows>>) {
         let state = self.lock();
         (state.counts.clone(), state.pending(), state.client())
-    }
-}
-
-impl State {
-    fn check(&self) -> Result<(), FlowError> {
-        if self.flushing {
-            return Err(FlowError::Flushing);
-        }
-        self.flow.map(|_| ())
-    }
-
-    fn next_number(&mut self) -> u64 {
-        self.number += 1;
-        self.number
-    }
-
-    fn pending(&self) -> u64 {
-        (self.waiting.occupied_len() + self.sent.len()) as u64
-    }
-
-    fn client(&self) -> Option<Arc<dyn Windows>> {
-        match &self.engine {
-            Engine::Ready(client) => Some(Arc::clone(client)),
-            _ => None,
-        }
-    }
-
-    fn gap(&mut self, number: u64, ticket: &Ticket, hole: bool) {
-        let (start, duration) = ticket.gap;
-        self.controls.insert(number, Control::Gap { start, duration, hole });
-    }
-
-    /// Hands windows that wait to the engine, as many as it takes at once: whether any went.
-    fn pump(&mut self) -> bool {
-        let Some(client) = self.client().filter(|_| !self.submitting) else { return false };
-        // What is with the engine cannot be dropped any more: where windows may be dropped, only what runs is there.
-        let most = match self.policy {
-            Policy::Block => usize::MAX,
-            Policy::DropOldest | Policy::DropNewest => client.workers() * self.limits.max_batch.max(1),
-        };
-        let mut any = false;
-        while self.sent.len() < most
-            && let Some(front) = self.waiting.first_mut()
-            && let Some(job) = front.job.take()
-        {
-            match client.try_submit(job, self.limits) {
-                Ok(()) => {}
-                Err(TrySubmitError::Full(job)) => {
-                    front.job = Some(job);
-                    break;
-                }
-                Err(TrySubmitError::Ended(job)) => {
-                    front.job = Some(job);
-                    self.engine = Engine::Failed;
-                    break;
-                }
-            }
-            let sent = self.waiting.try_pop().map(|waiting| (waiting.number, waiting.ticket));
-            self.sent.extend(sent);
-            any = true;
-        }
-        any
-    }
-
-    /// What has the lowest number, if it can be done now.
-    fn next(&mut self) -> Option<Next> {
-        let sent = self.sent.front().map(|(number, _)| *number);
-        let waiting = self.waiting.first().map(|waiting| waiting.number);
-        if let Some(control) = self.controls.first_entry()
-            && sent.or(waiting).is_none_or(|window| *control.key() < window)
-        {
-            let control = control.remove();
-            self.hole |= matches!(control, Control::Gap { hole: true, .. });
-            return Some(Next::Push(control));
-        }
-        if matches!(self.engine, Engine::Failed) && (sent.is_some() || waiting.is_some()) {
-            return Some(Next::Dead);
-        }
-        let client = self.client()?;
-        if sent.is_some() {
-            return Some(Next::Receive(client, self.generation));
-        }
-        // Nothing of ours is under way and still there is no room: the engine's queue is full of others' windows.
-        let Waiting { number, ticket, job } = self.waiting.try_pop()?;
-        self.sent.push_back((number, ticket));
-        self.submitting = true;
-        Some(Next::Submit(client, job?, self.limits, self.generation))
     }
 }

@@ -12,7 +12,7 @@ use listen_runtime::{RuntimeError, SubmitError};
 
 use crate::imp::{CAT, M2dEncode};
 use crate::model::OpenModel;
-use crate::queue::{Control, Next, Received};
+use crate::state::{Control, Next, Received};
 
 /// How long a result is waited for at a time; a flush wakes.
 const LONG: Duration = Duration::from_secs(3_600);

@@ -214,8 +214,9 @@ fn the_sink_asks_for_the_front_end_of_the_package_from_ready_on() {
 fn frames_of_another_front_end_are_an_error_that_names_both() {
     let (mut h, bus) = file();
     let other = MelCaps { format: MelFormat::new(FrontEnd::m2d_16k()), channel: -1 };
-    assert!(!h.push_event(gst::event::Caps::new(&other.to_caps())));
+    h.push_event(gst::event::Caps::new(&other.to_caps()));
     let error = error(&bus);
+    assert_eq!(h.push(frames(0, 1)), Err(gst::FlowError::NotNegotiated));
     for part in ["n-fft (1024 expected, 400 found)", "n-mels (64 expected, 80 found)", "tiny-frames-"] {
         assert!(error.contains(part), "{part} is not in {error}");
     }

@@ -10,9 +10,8 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_audio::AudioInfo;
-use gst_listen_common::caps::{MIXED, MelCaps, MelFormat, mel_template};
+use gst_listen_common::caps::mel_template;
 
-use crate::negotiate;
 use crate::settings::{Edge, Log, MelNorm, MelScale, Preset, Settings, Spectrum, Switch, Triangles};
 use crate::stream::Stream;
 
@@ -88,27 +87,27 @@ pub struct MelSpec {
 /// What belongs to one run, from READY to READY.
 #[derive(Default)]
 pub(crate) struct State {
-    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    pub(crate) segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// The audio's caps, from CAPS on.
-    audio: Option<Audio>,
+    pub(crate) audio: Option<Audio>,
     /// `Some` where frames can be made of it.
     pub(crate) stream: Option<Stream>,
     /// Samples that were not finite, of streams before this one.
-    bad_before: u64,
+    pub(crate) bad_before: u64,
     warned: bool,
     /// From a frame's PTS to when it can be given.
     pub(crate) latency: gst::ClockTime,
 }
 
 #[derive(Clone)]
-struct Audio {
-    info: AudioInfo,
+pub(crate) struct Audio {
+    pub(crate) info: AudioInfo,
     /// The channel named in its caps.
-    channel: i32,
+    pub(crate) channel: i32,
 }
 
 impl State {
-    fn bad_samples(&self) -> u64 {
+    pub(crate) fn bad_samples(&self) -> u64 {
         self.bad_before + self.stream.as_ref().map_or(0, Stream::bad_samples)
     }
 
@@ -116,7 +115,7 @@ impl State {
         self.segment.as_ref().is_some_and(|segment| segment.rate() < 0.0)
     }
 
-    fn drain(&mut self) -> Vec<gst::Buffer> {
+    pub(crate) fn drain(&mut self) -> Vec<gst::Buffer> {
         self.stream.as_mut().map(Stream::finish).unwrap_or_default()
     }
 }
@@ -176,7 +175,7 @@ impl MelSpec {
         self.push(out)
     }
 
-    fn push(&self, buffers: Vec<gst::Buffer>) -> Result<gst::FlowSuccess, gst::FlowError> {
+    pub(crate) fn push(&self, buffers: Vec<gst::Buffer>) -> Result<gst::FlowSuccess, gst::FlowError> {
         buffers.into_iter().try_fold(gst::FlowSuccess::Ok, |_, buffer| self.srcpad.push(buffer))
     }
 
@@ -205,88 +204,6 @@ impl MelSpec {
             _ => {}
         }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
-    }
-
-    fn take_caps(&self, caps: &gst::CapsRef) -> bool {
-        let info = match AudioInfo::from_caps(caps) {
-            Ok(info) => info,
-            Err(error) => {
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Format,
-                    ["{caps} is no audio that melspec takes: {error}"]
-                );
-                return false;
-            }
-        };
-        let channel = caps.structure(0).and_then(|s| s.get::<i32>("channel").ok()).unwrap_or(MIXED);
-        self.state().audio = Some(Audio { info, channel });
-        // This answers whatever has been asked before.
-        self.srcpad.check_reconfigure();
-        let negotiated = self.negotiate();
-        if !negotiated {
-            self.srcpad.mark_reconfigure();
-        }
-        negotiated
-    }
-
-    /// Chooses the front end and tells downstream; a change drains what came before.
-    fn negotiate(&self) -> bool {
-        let settings = self.settings();
-        let Some(audio) = self.state().audio.clone() else { return false };
-        let asked = negotiate::ask(&self.srcpad);
-        let peer = self.srcpad.peer().and_then(|pad| pad.parent());
-        let peer = peer.map_or_else(|| "downstream".into(), |parent| parent.name().to_string());
-        let name = self.obj().name();
-        let format = match negotiate::choose(&asked, &settings, audio.info.rate(), &name, &peer) {
-            Ok(format) => format,
-            Err(error) => {
-                gst::element_imp_error!(self, gst::CoreError::Negotiation, ["{error}"]);
-                return false;
-            }
-        };
-        let channel = if settings.channel == MIXED { audio.channel } else { settings.channel };
-        let caps = MelCaps { format: format.clone(), channel }.to_caps();
-        match self.restart(format, &audio.info) {
-            Ok(drained) => {
-                if let Err(error) = self.push(drained) {
-                    gst::debug!(CAT, imp = self, "Drained into {error:?}");
-                }
-            }
-            Err(error) => {
-                gst::element_imp_error!(self, gst::LibraryError::Settings, ["{error}"]);
-                return false;
-            }
-        }
-        if self.srcpad.current_caps().as_ref() == Some(&caps) {
-            return true;
-        }
-        gst::info!(CAT, imp = self, "Giving {caps}");
-        self.srcpad.push_event(gst::event::Caps::new(&caps))
-    }
-
-    /// Begins a stream of `format` if there is none of it: what the one before had inside.
-    fn restart(
-        &self,
-        format: MelFormat,
-        info: &AudioInfo,
-    ) -> Result<Vec<gst::Buffer>, listen_features::FrontEndError> {
-        let mut state = self.state();
-        if state.stream.as_ref().is_some_and(|stream| stream.takes(&format, info.format())) {
-            return Ok(Vec::new());
-        }
-        let stream = Stream::new(format, info.format())?;
-        let drained = state.drain();
-        state.bad_before = state.bad_samples();
-        let latency = stream.latency();
-        let changed = std::mem::replace(&mut state.latency, latency) != latency;
-        state.stream = Some(stream);
-        drop(state);
-        if changed {
-            // Without a bus nobody needs to know.
-            let _ = self.obj().post_message(gst::message::Latency::builder().src(&*self.obj()).build());
-        }
-        Ok(drained)
     }
 
     fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> bool {

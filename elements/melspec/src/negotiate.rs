@@ -1,9 +1,14 @@
 //! Which front end a stream has: the peer's, and the user's where the peer has none.
 
 use gst::prelude::*;
-use gst_listen_common::caps::{CapsError, MelFormat, mel_template};
+use gst::subclass::prelude::*;
+use gst_audio::AudioInfo;
+use gst_listen_common::caps::{CapsError, MIXED, MelCaps, MelFormat, mel_template};
+use listen_features::FrontEndError;
 
+use crate::imp::{Audio, CAT, MelSpec};
 use crate::settings::{Preset, Settings};
+use crate::stream::Stream;
 
 /// What downstream takes.
 pub(crate) enum Asked {
@@ -96,4 +101,84 @@ pub(crate) fn sink_caps(asked: &Asked, settings: &Settings, template: &gst::Caps
         caps.merge(one);
     }
     caps
+}
+
+impl MelSpec {
+    pub(crate) fn take_caps(&self, caps: &gst::CapsRef) -> bool {
+        let info = match AudioInfo::from_caps(caps) {
+            Ok(info) => info,
+            Err(error) => {
+                gst::element_imp_error!(
+                    self,
+                    gst::StreamError::Format,
+                    ["{caps} is no audio that melspec takes: {error}"]
+                );
+                return false;
+            }
+        };
+        let channel = caps.structure(0).and_then(|s| s.get::<i32>("channel").ok()).unwrap_or(MIXED);
+        self.state().audio = Some(Audio { info, channel });
+        // This answers whatever has been asked before.
+        self.srcpad.check_reconfigure();
+        let negotiated = self.negotiate();
+        if !negotiated {
+            self.srcpad.mark_reconfigure();
+        }
+        negotiated
+    }
+
+    /// Chooses the front end and tells downstream; a change drains what came before.
+    pub(crate) fn negotiate(&self) -> bool {
+        let settings = self.settings();
+        let Some(audio) = self.state().audio.clone() else { return false };
+        let asked = ask(&self.srcpad);
+        let peer = self.srcpad.peer().and_then(|pad| pad.parent());
+        let peer = peer.map_or_else(|| "downstream".into(), |parent| parent.name().to_string());
+        let name = self.obj().name();
+        let format = match choose(&asked, &settings, audio.info.rate(), &name, &peer) {
+            Ok(format) => format,
+            Err(error) => {
+                gst::element_imp_error!(self, gst::CoreError::Negotiation, ["{error}"]);
+                return false;
+            }
+        };
+        let channel = if settings.channel == MIXED { audio.channel } else { settings.channel };
+        let caps = MelCaps { format: format.clone(), channel }.to_caps();
+        match self.restart(format, &audio.info) {
+            Ok(drained) => {
+                if let Err(error) = self.push(drained) {
+                    gst::debug!(CAT, imp = self, "Drained into {error:?}");
+                }
+            }
+            Err(error) => {
+                gst::element_imp_error!(self, gst::LibraryError::Settings, ["{error}"]);
+                return false;
+            }
+        }
+        if self.srcpad.current_caps().as_ref() == Some(&caps) {
+            return true;
+        }
+        gst::info!(CAT, imp = self, "Giving {caps}");
+        self.srcpad.push_event(gst::event::Caps::new(&caps))
+    }
+
+    /// Begins a stream of `format` if there is none of it: what the one before had inside.
+    fn restart(&self, format: MelFormat, info: &AudioInfo) -> Result<Vec<gst::Buffer>, FrontEndError> {
+        let mut state = self.state();
+        if state.stream.as_ref().is_some_and(|stream| stream.takes(&format, info.format())) {
+            return Ok(Vec::new());
+        }
+        let stream = Stream::new(format, info.format())?;
+        let drained = state.drain();
+        state.bad_before = state.bad_samples();
+        let latency = stream.latency();
+        let changed = std::mem::replace(&mut state.latency, latency) != latency;
+        state.stream = Some(stream);
+        drop(state);
+        if changed {
+            // Without a bus nobody needs to know.
+            let _ = self.obj().post_message(gst::message::Latency::builder().src(&*self.obj()).build());
+        }
+        Ok(drained)
+    }
 }

@@ -12,8 +12,10 @@ const SPECTRA: &[(&str, Spectrum)] = &[("power", Spectrum::Power), ("magnitude",
 const SCALES: &[(&str, MelScale)] = &[("slaney", MelScale::Slaney), ("htk", MelScale::Htk)];
 const NORMS: &[(&str, MelNorm)] = &[("slaney", MelNorm::Slaney), ("none", MelNorm::None)];
 const TRIANGLES: &[(&str, TriangleDomain)] = &[("hz", TriangleDomain::Hz), ("mel", TriangleDomain::Mel)];
+/// A logarithm, of its constant.
+type MakeLog = fn(f64) -> Log;
 /// The logarithms, without their constant.
-const LOGS: &[(&str, fn(f64) -> Log)] = &[
+const LOGS: &[(&str, MakeLog)] = &[
     ("ln-add", |eps| Log::LnAdd { eps }),
     ("ln-max", |floor| Log::LnMax { floor }),
     ("db-max", |amin| Log::DbMax { amin }),
