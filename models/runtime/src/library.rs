@@ -9,12 +9,12 @@
 //! 4. `gst-listen/onnxruntime/` in `$XDG_DATA_HOME` (or `~/.local/share`), where `./run install` puts it,
 //! 5. by name, where the dynamic linker looks (`LD_LIBRARY_PATH`, ld.so's cache, the system's directories):
 //!    `libonnxruntime.so.1`, then `libonnxruntime.so.1.40` down to `.so.1.17` (Debian's names), `libonnxruntime.so`,
-//! 6. by the same names in `/usr/local/lib`, `/usr/lib/<machine>-linux-gnu`, `/usr/lib64` and `/usr/lib`, for a
-//!    linker whose cache is out of date.
+//! 6. in `/usr/local/lib`, `/usr/lib/<machine>-linux-gnu`, `/usr/lib64` and `/usr/lib`, for a linker whose cache is
+//!    out of date.
 //!
 //! The first three are somebody's word: each may be a file or a directory, and if what it names cannot be used the
 //! search ends there, so that no other library silently takes its place. Relative ones are taken from the working
-//! directory.
+//! directory. In a directory `libonnxruntime.so.1` goes first, then the newest version.
 
 use std::env;
 use std::ffi::OsString;
@@ -72,7 +72,7 @@ impl fmt::Display for LibraryError {
         }
         f.write_str(
             "\nInstall it with `./run install` (fetches PyPI's wheel, no root), or `pip install onnxruntime` and set \
-             GST_LISTEN_ONNXRUNTIME to its onnxruntime/capi/libonnxruntime.so.1.*, or your distribution's package \
+             GST_LISTEN_ONNXRUNTIME to its onnxruntime/capi, or your distribution's package \
              (Debian 13: apt install libonnxruntime1.21; Fedora: dnf install onnxruntime)",
         )
     }
@@ -176,18 +176,25 @@ impl<T, F: FnMut(&Path) -> Result<T, String>> Search<F> {
             .find_map(|directory| self.directory("system directory", Path::new(directory)))
     }
 
-    /// The first of the names that is in the directory and opens; names that are not there are one attempt.
+    /// The first library of the directory that opens, of those named `libonnxruntime.so*`: the plain `.so.1` first,
+    /// then the newest version. A wheel's has its full version as its only name.
     fn directory(&mut self, origin: &'static str, directory: &Path) -> Option<(T, PathBuf)> {
-        let mut there =
-            sonames().into_iter().map(|name| directory.join(name)).filter(|p| p.exists()).peekable();
-        if there.peek().is_none() {
-            self.tried.push(Attempt {
-                origin,
-                place: directory.to_owned(),
-                reason: "no libonnxruntime.so.1, .so.1.17 … .so.1.40 or .so in it".into(),
-            });
+        let mut names: Vec<String> = match std::fs::read_dir(directory) {
+            Ok(entries) => entries
+                .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+                .filter(|name| version(name).is_some())
+                .collect(),
+            Err(error) => {
+                self.tried.push(Attempt { origin, place: directory.to_owned(), reason: error.to_string() });
+                return None;
+            }
+        };
+        if names.is_empty() {
+            let reason = "no libonnxruntime.so* in it".into();
+            self.tried.push(Attempt { origin, place: directory.to_owned(), reason });
         }
-        there.find_map(|path| self.attempt(origin, path))
+        names.sort_by_key(|name| (name != "libonnxruntime.so.1", std::cmp::Reverse(version(name))));
+        names.into_iter().find_map(|name| self.attempt(origin, directory.join(name)))
     }
 
     fn file(&mut self, origin: &'static str, path: PathBuf) -> Option<(T, PathBuf)> {
@@ -219,6 +226,15 @@ fn sonames() -> Vec<String> {
     names.extend((oldest..=newest).rev().map(|minor| format!("libonnxruntime.so.1.{minor}")));
     names.push("libonnxruntime.so".to_owned());
     names
+}
+
+/// The numbers after `libonnxruntime.so`; `None` of any other file.
+fn version(name: &str) -> Option<Vec<u32>> {
+    let numbers = name.strip_prefix("libonnxruntime.so")?;
+    match numbers.strip_prefix('.') {
+        Some(numbers) => numbers.split('.').map(|n| n.parse().ok()).collect(),
+        None => numbers.is_empty().then(Vec::new),
+    }
 }
 
 /// The file that the linker found: the one mapped into this process. Links are followed, so its name may be another.
@@ -304,6 +320,18 @@ mod tests {
         assert_eq!(failed(&around).tried[0].origin, "ORT_DYLIB_PATH");
         around.ort_variable = None;
         assert_eq!(failed(&around).tried[0].origin, "property onnxruntime");
+    }
+
+    #[test]
+    fn only_the_library_itself_has_a_version() {
+        assert_eq!(version("libonnxruntime.so.1.24.1"), Some(vec![1, 24, 1]));
+        assert_eq!(version("libonnxruntime.so"), Some(vec![]));
+        for other in
+            ["libonnxruntime_providers_cuda.so", "libonnxruntime.so.debug", "libonnxruntime.sophie", "a.so"]
+        {
+            assert_eq!(version(other), None, "{other}");
+        }
+        assert!(version("libonnxruntime.so.1.24.1") > version("libonnxruntime.so.1.9.10"));
     }
 
     #[test]

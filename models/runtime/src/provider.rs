@@ -85,16 +85,16 @@ impl Provider {
             Self::Auto | Self::Cpu => "install ONNX Runtime: ./run install",
             Self::Cuda => {
                 "install NVIDIA's driver and `pip install 'onnxruntime-gpu[cuda,cudnn]'`, let GST_LISTEN_ONNXRUNTIME \
-                 name its onnxruntime/capi/libonnxruntime.so.1.* and LD_LIBRARY_PATH its nvidia/*/lib"
+                 name its onnxruntime/capi and LD_LIBRARY_PATH its nvidia/*/lib"
             }
             Self::TensorRt => {
                 "install NVIDIA's driver, `pip install 'onnxruntime-gpu[cuda,cudnn]' tensorrt`, let \
-                 GST_LISTEN_ONNXRUNTIME name its onnxruntime/capi/libonnxruntime.so.1.* and LD_LIBRARY_PATH its \
+                 GST_LISTEN_ONNXRUNTIME name its onnxruntime/capi and LD_LIBRARY_PATH its \
                  nvidia/*/lib and tensorrt_libs"
             }
             Self::OpenVino => {
                 "`pip install onnxruntime-openvino` and let GST_LISTEN_ONNXRUNTIME name its \
-                 onnxruntime/capi/libonnxruntime.so.1.*"
+                 onnxruntime/capi"
             }
         }
     }

@@ -137,12 +137,12 @@ impl<M: Model> Client<M> {
         self.enqueue(state, input, limits)
     }
 
-    /// How many windows of this client may be under way: twice what the workers run at once at these limits.
+    /// How many windows of this client may be under way: twice what the workers run at once at these limits, and two.
     ///
-    /// That keeps every worker busy for a client that is alone, and lets one that floods the engine hold no more of
-    /// the queue than this: the others' windows come after at most so many of its own.
+    /// That keeps every worker busy for a client that is alone, though it be slow to wake, and lets one that floods
+    /// the engine hold no more of the queue than this: the others' windows come after at most so many of its own.
     pub fn capacity(&self, limits: Limits) -> usize {
-        self.engine.workers().saturating_mul(2).saturating_mul(limits.max_batch.max(1))
+        self.engine.workers().saturating_mul(2).saturating_mul(limits.max_batch.max(1)).saturating_add(2)
     }
 
     fn enqueue(
