@@ -92,7 +92,7 @@ impl M2dEncode {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Failed,
-                ["streaming stopped after EOS: {error:?}"]
+                ("streaming stopped after EOS: {error:?}")
             );
         }
     }
@@ -104,7 +104,9 @@ impl M2dEncode {
                 if !hole {
                     self.progressed();
                 }
-                gst::event::Gap::new(start, duration)
+                // What was lost is not silence: clapmatch does not take it for that.
+                let flags = if hole { gst::GapFlags::DATA } else { gst::GapFlags::empty() };
+                gst::event::Gap::builder(start).duration(duration).gap_flags(flags).build()
             }
         };
         gst::log!(CAT, imp = self, "Pushing {event:?}");
@@ -171,7 +173,7 @@ impl M2dEncode {
         if self.watchdog_left().is_some_and(|left| left.is_zero()) {
             self.watch().warned = true;
             let limit = gst::ClockTime::from_nseconds(self.settings().watchdog);
-            gst::element_imp_warning!(self, gst::StreamError::Failed, ["no window came out for {limit}"]);
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("no window came out for {limit}"));
         }
         Ok(FlowSuccess::Ok)
     }
