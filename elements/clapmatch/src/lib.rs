@@ -75,6 +75,8 @@ use gst::subclass::prelude::*;
 
 mod imp;
 mod output;
+mod pads;
+mod record;
 mod settings;
 mod stream;
 mod worker;

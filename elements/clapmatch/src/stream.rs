@@ -6,7 +6,7 @@ use std::time::Duration;
 use gst::ClockTime;
 use gst_listen_common::caps::EmbeddingCaps;
 use gst_listen_common::event_times::EventTimes;
-use gst_listen_common::result_meta::{self as meta, EventRecord, EventType, WindowResult};
+use gst_listen_common::result_meta::{EventRecord, WindowResult, value_array};
 use gst_listen_common::sparse::Sparse;
 use gst_listen_common::window_meta::WindowMeta;
 use listen_package::{Output as Embeds, Package};
@@ -15,6 +15,7 @@ use listen_zeroshot::{
 };
 
 use crate::output::{Form, Line, Observer, Report};
+use crate::record::{record, result};
 use crate::settings::Settings;
 use crate::worker::Prepared;
 
@@ -126,7 +127,7 @@ impl Stream {
             }
         };
         let mut message = gst::Structure::new_empty("labels-changed");
-        message.set_value("labels", meta::value_array(labels));
+        message.set_value("labels", value_array(labels));
         todo.messages.push(message);
         self.tell(None, &changes, wishes, todo);
         Ok(())
@@ -187,8 +188,9 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes a GAP: windows that are missing in it were silent; after a long one nothing goes on.
-    pub fn gap(&mut self, start: ClockTime, end: ClockTime, wishes: Wishes, todo: &mut Todo) {
+    /// Takes a GAP: windows that are missing in it were silent, unless what is there was lost (`hole`); after a long one
+    /// nothing goes on.
+    pub fn gap(&mut self, start: ClockTime, end: ClockTime, hole: bool, wishes: Wishes, todo: &mut Todo) {
         let Some(mut last) = self.last else { return };
         let channel = self.caps.as_ref().map_or(-1, |caps| caps.channel);
         let next = last.start.saturating_add(last.step);
@@ -197,7 +199,7 @@ impl Stream {
             return self.end(EndReason::Gap, Some(begins.min(last.end)), wishes, todo);
         }
         let mut changes = Vec::new();
-        while last.step > 0 && last.start.saturating_add(2 * last.step) <= end.nseconds() {
+        while !hole && last.step > 0 && last.start.saturating_add(2 * last.step) <= end.nseconds() {
             let length = last.end - last.start;
             last.start += last.step;
             last.end = last.start + length;
@@ -359,58 +361,5 @@ impl Stream {
         // A jump back begins anew.
         let back = self.told.is_some_and(|told| start < told);
         settings.post_messages && (back || since.is_none_or(|since| since >= settings.interval()))
-    }
-}
-
-fn result(window: &Window, settings: &Settings, times: &EventTimes) -> WindowResult {
-    let start = ClockTime::from_nseconds(window.span.start);
-    let labels = window.labels.as_slice();
-    let scores = window.scores.iter().filter_map(|score| {
-        let label = labels.get(score.index)?;
-        Some(meta::LabelScore {
-            label: label.text.clone(),
-            name: label.display_name(&settings.language).to_owned(),
-            index: score.index as u32,
-            score: f64::from(score.score),
-            cosine: score.cosine.map(f64::from),
-        })
-    });
-    WindowResult {
-        timestamp: start,
-        running_time: times.running_time(start),
-        stream_time: times.stream_time(start),
-        duration: ClockTime::from_nseconds(window.span.end - window.span.start),
-        step: ClockTime::from_nseconds(window.span.step),
-        utc: times.utc(start),
-        channel: window.channel,
-        level: window.level.map(f64::from),
-        scores: scores.collect(),
-        events: Vec::new(),
-    }
-}
-
-fn record(change: &Change, times: &EventTimes) -> EventRecord {
-    let event = change.event();
-    let onset = ClockTime::from_nseconds(event.onset);
-    let end = ClockTime::from_nseconds(event.offset.unwrap_or(event.at));
-    EventRecord {
-        id: event.id,
-        kind: match change {
-            Change::Start(_) => EventType::Start,
-            Change::Update(_) => EventType::Update,
-            Change::End(..) => EventType::End,
-        },
-        label: event.label.text.clone(),
-        score: f64::from(event.score),
-        peak_score: f64::from(event.peak_score),
-        level: event.level.map(f64::from),
-        channel: event.channel,
-        onset,
-        offset: event.offset.map(ClockTime::from_nseconds),
-        timestamp: onset,
-        running_time: times.running_time(onset),
-        stream_time: times.stream_time(onset),
-        duration: end.saturating_sub(onset),
-        utc: times.utc(onset),
     }
 }

@@ -207,3 +207,14 @@ fn statistics_add_up() {
     assert_eq!((count("windows"), count("unscored"), count("labels")), (4, 0, 3));
     assert_eq!((count("started"), count("ended"), count("active")), (3, 2, 1));
 }
+
+#[test]
+fn windows_that_were_lost_say_nothing_about_the_sound() {
+    let mut bench = Bench::new("ANY", &[LABELS]);
+    bench.hear(&["low tone", "low tone"]);
+    let lost = gst::event::Gap::builder(s(2.0)).duration(HOP).gap_flags(gst::GapFlags::DATA).build();
+    bench.h.push_event(lost);
+    bench.count = 3;
+    bench.hear(&["low tone"]);
+    assert_eq!(bench.events(), ["start low tone 0.0-2.0"]);
+}
