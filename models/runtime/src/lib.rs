@@ -27,6 +27,7 @@ mod engine;
 mod environment;
 mod error;
 pub mod library;
+mod options;
 mod provider;
 mod session;
 mod tensor;
@@ -35,6 +36,7 @@ pub use engine::{Client, Engine, EngineOptions, Limits, Model, Stats, SubmitErro
 pub use environment::{LogLevel, Logger, set_log_level, set_logger, version};
 pub use error::{RuntimeError, Side};
 pub use library::{LibraryError, set_library_path};
+pub use options::{GraphSource, Optimization, SessionOptions, SharedWeights};
 pub use provider::{Precision, Provider, UnknownProvider};
-pub use session::{GraphSource, Optimization, Port, Session, SessionOptions, SharedWeights};
+pub use session::{Port, Session};
 pub use tensor::{ElementType, Tensor, TensorData, TensorRef};

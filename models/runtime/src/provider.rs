@@ -80,7 +80,7 @@ impl Provider {
     }
 
     /// What to install where it is missing.
-    fn install(self) -> &'static str {
+    pub(crate) fn install(self) -> &'static str {
         match self {
             Self::Auto | Self::Cpu => "install ONNX Runtime: ./run install",
             Self::Cuda => {
@@ -172,7 +172,8 @@ pub(crate) fn registrations(
         Err(error) => return Err(provider.missing(error)),
     }
     let device = i32::try_from(setup.device).map_err(|error| provider.missing(error))?;
-    let cuda = || ep::CUDA::default().with_device_id(device).build().error_on_failure();
+    // Without TF32, which rounds float32 to 10 bits of mantissa: the precision of the graph is what was asked for.
+    let cuda = || ep::CUDA::default().with_device_id(device).with_tf32(false).build().error_on_failure();
     Ok(match provider {
         Provider::Auto | Provider::Cpu => Vec::new(),
         Provider::Cuda => vec![cuda()],
@@ -191,16 +192,19 @@ fn tensorrt(device: i32, setup: &Setup<'_>) -> Result<ExecutionProviderDispatch,
     let path = directory
         .to_str()
         .ok_or_else(|| Provider::TensorRt.missing(format_args!("{} is not UTF-8", directory.display())))?;
-    Ok(ep::TensorRT::default()
+    let engine = ep::TensorRT::default()
         .with_device_id(device)
         .with_engine_cache(true)
         .with_engine_cache_path(path)
         .with_timing_cache(true)
-        .with_timing_cache_path(path)
-        .with_bf16(setup.precision == Precision::Bf16)
-        .with_fp16(setup.precision == Precision::Fp16)
-        .build()
-        .error_on_failure())
+        .with_timing_cache_path(path);
+    // An option is named only where it is wanted: older builds refuse those they do not know.
+    let engine = match setup.precision {
+        Precision::Graph => engine,
+        Precision::Bf16 => engine.with_bf16(true),
+        Precision::Fp16 => engine.with_fp16(true),
+    };
+    Ok(engine.build().error_on_failure())
 }
 
 /// OpenVINO: device 0 is the CPU, device n the (n-1)th GPU.

@@ -1,106 +1,16 @@
 //! A graph, loaded: what goes in, what comes out, and a run.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{DynValue, Outlet, TensorElementType, ValueType};
 
 use crate::call::Callable;
 use crate::environment::{LogLevel, environment, log};
 use crate::error::{RuntimeError, Side, dims, run_failed};
-use crate::provider::{Precision, Provider, Setup, registrations};
+use crate::options::{GraphSource, SessionOptions};
+use crate::provider::{Provider, Setup, registrations};
 use crate::tensor::{DataRef, ElementType, Tensor, TensorData, TensorRef};
-
-/// Where a graph is.
-#[derive(Debug, Clone, Copy)]
-pub enum GraphSource<'a> {
-    /// A file; external data lies beside it.
-    Path(&'a Path),
-    /// The file's contents, without external data. ONNX Runtime makes its own copy of the weights.
-    Bytes(&'a [u8]),
-}
-
-impl fmt::Display for GraphSource<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path(path) => write!(f, "{}", path.display()),
-            Self::Bytes(bytes) => write!(f, "graph of {} bytes in memory", bytes.len()),
-        }
-    }
-}
-
-/// How a graph is run.
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    /// Who computes.
-    pub provider: Provider,
-    /// Which of the provider's devices: a CUDA ordinal; for OpenVINO 0 is the CPU, n its (n-1)th GPU.
-    pub device: u32,
-    /// In which precision, where the provider can choose.
-    pub precision: Precision,
-    /// Threads of one run, the calling one among them; 0 leaves it to the provider. They do not spin.
-    pub intra_op_threads: u32,
-    /// How far ONNX Runtime rewrites the graph.
-    pub optimization: Optimization,
-    /// The copy of the weights that the sessions of one engine share.
-    pub weights: Option<SharedWeights>,
-    /// Where TensorRT keeps its engines; `$XDG_CACHE_HOME/gst-listen/tensorrt` where absent.
-    pub cache_dir: Option<PathBuf>,
-}
-
-/// How far ONNX Runtime rewrites a graph while loading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Optimization {
-    /// Not at all: the quickest load.
-    None,
-    /// Redundant nodes removed, constants folded.
-    Basic,
-    /// Nodes fused too, and the layout changed.
-    #[default]
-    All,
-}
-
-impl Default for SessionOptions {
-    fn default() -> Self {
-        Self {
-            provider: Provider::default(),
-            device: 0,
-            precision: Precision::default(),
-            intra_op_threads: 1,
-            optimization: Optimization::default(),
-            weights: None,
-            cache_dir: None,
-        }
-    }
-}
-
-/// One copy of a graph's weights for the workers of an engine.
-///
-/// Give clones of one value to every [`Session::load`] of **one** graph: the first loads it, the others share what
-/// it loaded, as long as one of them lives. On the CPU provider that is everything (weights, thread pool, allocator);
-/// on the others, which may not be run by two threads at once, every session loads its own.
-#[derive(Debug, Clone)]
-pub struct SharedWeights {
-    /// Sessions that will run at once.
-    workers: u32,
-    slot: Arc<Mutex<Option<Shared>>>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    graph: String,
-    loaded: Weak<Loaded>,
-}
-
-impl SharedWeights {
-    /// For as many sessions as will run at once: their threads of one pool are `intra_op_threads` for each.
-    pub fn new(workers: usize) -> Self {
-        let workers = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
-        Self { workers, slot: Arc::new(Mutex::new(None)) }
-    }
-}
 
 /// One end of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,11 +30,17 @@ impl fmt::Display for Port {
 }
 
 /// What sessions share.
-struct Loaded {
+pub(crate) struct Loaded {
     callable: Callable,
     provider: Provider,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+}
+
+impl Loaded {
+    pub(crate) fn provider(&self) -> Provider {
+        self.provider
+    }
 }
 
 impl fmt::Debug for Loaded {
@@ -151,28 +67,12 @@ impl Session {
     /// there or no graph. With [`Provider::Auto`] a provider that is missing or fails to load the graph is passed
     /// over for the next, and the logger is told.
     pub fn load(graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Self, RuntimeError> {
-        let Some(weights) = &options.weights else {
-            return Ok(Self { loaded: Arc::new(load(graph, options, options.intra_op_threads)?) });
-        };
-        let mut slot = weights.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = slot.as_ref()
-            && let Some(loaded) = shared.loaded.upgrade()
-        {
-            let second = graph.to_string();
-            if shared.graph != second {
-                return Err(RuntimeError::Shared { first: shared.graph.clone(), second });
+        let loaded = match &options.weights {
+            None => Arc::new(load(graph, options, options.intra_op_threads)?),
+            Some(weights) => {
+                weights.get(graph, options.intra_op_threads, |threads| load(graph, options, threads))?
             }
-            return Ok(Self { loaded });
-        }
-        // One pool for all: the callers themselves compute too, so it holds what they lack.
-        let pool = match options.intra_op_threads {
-            0 => 0,
-            each => (each - 1).saturating_mul(weights.workers).saturating_add(1),
         };
-        let loaded = Arc::new(load(graph, options, pool)?);
-        if loaded.provider.runs_concurrently() {
-            *slot = Some(Shared { graph: graph.to_string(), loaded: Arc::downgrade(&loaded) });
-        }
         Ok(Self { loaded })
     }
 
@@ -359,7 +259,11 @@ fn load_with(
     let failed = |error: &dyn fmt::Display| RuntimeError::Load {
         graph: graph.to_string(),
         provider,
-        reason: error.to_string(),
+        reason: match provider {
+            Provider::Cpu => error.to_string(),
+            // Only now does it open its device, so this may be the graph's fault or the machine's.
+            other => format!("{error}; if it is {other} that is missing: {}", other.install()),
+        },
     };
     let mut builder = ort::session::Session::builder(environment)
         .and_then(|b| Ok(b.with_intra_threads(threads as usize)?))
@@ -395,14 +299,4 @@ fn port(outlet: &Outlet) -> Port {
         other => (ElementType::Other(other.to_string()), Vec::new()),
     };
     Port { name: outlet.name().to_owned(), dims, element }
-}
-
-impl From<Optimization> for GraphOptimizationLevel {
-    fn from(optimization: Optimization) -> Self {
-        match optimization {
-            Optimization::None => Self::Disable,
-            Optimization::Basic => Self::Level1,
-            Optimization::All => Self::All,
-        }
-    }
 }
