@@ -2,7 +2,7 @@
 
 use std::f64::consts::{LN_10, TAU};
 
-use crate::{FrontEnd, FrontEndError, Log, LogMel, Spectrum, analysis::take_log};
+use crate::{FrontEnd, FrontEndError, Log, LogMel, Spectrum, analysis::take_log, exp::exp};
 
 /// Measures windows of frames in dB.
 ///
@@ -62,18 +62,30 @@ impl Level {
     }
 
     /// Mean of the band sums' power; what the logarithm makes of silence counts as none.
+    ///
+    /// In float32: a level is for people and for the gate, and the encoder waits for it. Every 64 values go into a float64.
     fn mean_power(&self, window: &[f32]) -> f64 {
-        let sums = window.iter().map(|&value| match self.front_end.log {
-            _ if value <= self.silence_value => 0.0,
-            Log::LnAdd { .. } => f64::from(value).exp() - self.silence,
-            Log::LnMax { .. } => f64::from(value).exp(),
-            Log::DbMax { .. } => (f64::from(value) * LN_10 / 10.0).exp(),
-        });
-        let power: f64 = match self.front_end.spectrum {
-            Spectrum::Power => sums.sum(),
-            Spectrum::Magnitude => sums.map(|sum| sum * sum).sum(),
+        let (slope, offset) = match self.front_end.log {
+            Log::LnAdd { .. } => (1.0, self.silence as f32),
+            Log::LnMax { .. } => (1.0, 0.0),
+            Log::DbMax { .. } => (LN_10 as f32 / 10.0, 0.0),
         };
-        power / window.len().max(1) as f64
+        let squared = self.front_end.spectrum == Spectrum::Magnitude;
+        let power = |&value: &f32| {
+            let sum = if value > self.silence_value { exp(value * slope) - offset } else { 0.0 };
+            if squared { sum * sum } else { sum }
+        };
+        let part = |values: &[f32]| {
+            let mut lanes = [0f32; 8];
+            let (eights, rest) = values.as_chunks::<8>();
+            for eight in eights {
+                for (lane, value) in lanes.iter_mut().zip(eight) {
+                    *lane += power(value);
+                }
+            }
+            f64::from(lanes.iter().sum::<f32>() + rest.iter().map(power).sum::<f32>())
+        };
+        window.chunks(64).map(part).sum::<f64>() / window.len().max(1) as f64
     }
 }
 

@@ -32,6 +32,7 @@
 mod analysis;
 mod error;
 mod exact;
+mod exp;
 mod filterbank;
 mod front_end;
 mod level;
