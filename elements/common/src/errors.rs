@@ -11,29 +11,29 @@ use crate::caps::CapsError;
 pub fn package(error: &PackageError) -> gst::ErrorMessage {
     match error {
         PackageError::Unreadable { .. } | PackageError::NoDefault => {
-            gst::error_msg!(ResourceError::NotFound, ["{error}"])
+            gst::error_msg!(ResourceError::NotFound, ("{error}"))
         }
-        PackageError::License { .. } => gst::error_msg!(ResourceError::NotAuthorized, ["{error}"]),
-        _ => gst::error_msg!(ResourceError::Settings, ["{error}"]),
+        PackageError::License { .. } => gst::error_msg!(ResourceError::NotAuthorized, ("{error}")),
+        _ => gst::error_msg!(ResourceError::Settings, ("{error}")),
     }
 }
 
 /// What ONNX Runtime cannot do.
 pub fn runtime(error: &RuntimeError) -> gst::ErrorMessage {
     match error {
-        RuntimeError::Library(_) => gst::error_msg!(ResourceError::NotFound, ["{error}"]),
-        RuntimeError::Environment { .. } => gst::error_msg!(LibraryError::Init, ["{error}"]),
+        RuntimeError::Library(_) => gst::error_msg!(ResourceError::NotFound, ("{error}")),
+        RuntimeError::Environment { .. } => gst::error_msg!(LibraryError::Init, ("{error}")),
         RuntimeError::Provider { .. } | RuntimeError::Precision { .. } => {
-            gst::error_msg!(LibraryError::Settings, ["{error}"])
+            gst::error_msg!(LibraryError::Settings, ("{error}"))
         }
         RuntimeError::Load { .. } | RuntimeError::Shared { .. } => {
-            gst::error_msg!(ResourceError::OpenRead, ["{error}"])
+            gst::error_msg!(ResourceError::OpenRead, ("{error}"))
         }
         RuntimeError::Run { .. } | RuntimeError::Panic { .. } => {
-            gst::error_msg!(LibraryError::Encode, ["{error}"])
+            gst::error_msg!(LibraryError::Encode, ("{error}"))
         }
-        RuntimeError::Thread { .. } => gst::error_msg!(ResourceError::NoSpaceLeft, ["{error}"]),
-        _ => gst::error_msg!(LibraryError::Failed, ["{error}"]),
+        RuntimeError::Thread { .. } => gst::error_msg!(ResourceError::NoSpaceLeft, ("{error}")),
+        _ => gst::error_msg!(LibraryError::Failed, ("{error}")),
     }
 }
 
@@ -42,15 +42,15 @@ pub fn encoder(error: &EncoderError) -> gst::ErrorMessage {
     match error {
         EncoderError::Package(error) => package(error),
         EncoderError::Runtime(error) => runtime(error),
-        _ => gst::error_msg!(ResourceError::Settings, ["{error}"]),
+        _ => gst::error_msg!(ResourceError::Settings, ("{error}")),
     }
 }
 
 /// Caps that do not fit.
 pub fn caps(error: &CapsError) -> gst::ErrorMessage {
     match error {
-        CapsError::FrontEnds { .. } => gst::error_msg!(CoreError::Negotiation, ["{error}"]),
-        _ => gst::error_msg!(StreamError::Format, ["{error}"]),
+        CapsError::FrontEnds { .. } => gst::error_msg!(CoreError::Negotiation, ("{error}")),
+        _ => gst::error_msg!(StreamError::Format, ("{error}")),
     }
 }
 

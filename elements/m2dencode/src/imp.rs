@@ -91,6 +91,8 @@ pub struct M2dEncode {
     /// `Some` from CAPS on. Only the streaming thread keeps it locked, and it may wait meanwhile.
     pub(crate) input: Mutex<Option<Input>>,
     pub(crate) segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>,
+    /// The last CAPS that did not fit.
+    pub(crate) refused: Mutex<Option<gst::Caps>>,
     /// Whether upstream is to be asked if it is live.
     pub(crate) ask_live: AtomicBool,
     pub(crate) live: AtomicBool,
@@ -161,7 +163,7 @@ impl M2dEncode {
         let (counts, pending, engine) = self.queue.counts();
         let model = self.model();
         let runs = Runs {
-            provider: model.as_ref().map_or("none", |model| model.options.provider.name()),
+            provider: model.as_ref().map(|model| model.options.provider).unwrap_or_default(),
             precision: model.as_ref().map_or("none", |model| model.precision()),
             live: self.live.load(Ordering::Acquire),
         };
@@ -182,6 +184,7 @@ impl M2dEncode {
     fn reset(&self) {
         *self.lock(&self.input) = None;
         *self.lock(&self.segment) = None;
+        *self.lock(&self.refused) = None;
         self.live.store(false, Ordering::Release);
         self.ask_live.store(true, Ordering::Release);
         self.set_ended(false);
@@ -243,6 +246,7 @@ impl ObjectSubclass for M2dEncode {
             open: Mutex::default(),
             input: Mutex::default(),
             segment: Mutex::default(),
+            refused: Mutex::default(),
             ask_live: AtomicBool::new(true),
             live: AtomicBool::default(),
             ended: AtomicBool::default(),

@@ -57,7 +57,7 @@ impl M2dEncode {
         thread.map(drop).map_err(|error| {
             gst::error_msg!(
                 gst::ResourceError::NoSpaceLeft,
-                ["the loading thread could not be started: {error}"]
+                ("the loading thread could not be started: {error}")
             )
         })
     }

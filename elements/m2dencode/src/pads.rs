@@ -137,7 +137,21 @@ impl M2dEncode {
 
     fn take_caps(&self, caps: &gst::CapsRef) -> Result<(), FlowError> {
         let Some(model) = self.model() else { return Err(FlowError::Flushing) };
-        let channel = self.channel(&model, caps)?;
+        let channel = match self.channel(&model, caps) {
+            Ok(channel) => channel,
+            Err(error) => {
+                // The same CAPS come again with the next buffer: that is not told of again.
+                if self
+                    .lock(&self.refused)
+                    .replace(caps.to_owned())
+                    .is_none_or(|before| before.as_ref() != caps)
+                {
+                    self.post_error_message(error);
+                }
+                return Err(FlowError::NotNegotiated);
+            }
+        };
+        *self.lock(&self.refused) = None;
         let caps = model.src_caps(channel);
         if self.lock(&self.input).is_none() {
             let input = Input::new(Arc::clone(&model)).map_err(|error| {
@@ -152,33 +166,24 @@ impl M2dEncode {
     }
 
     /// The channel of a stream that fits the package.
-    fn channel(&self, model: &OpenModel, caps: &gst::CapsRef) -> Result<i32, FlowError> {
-        let refused = |message: gst::ErrorMessage| {
-            self.post_error_message(message);
-            Err(FlowError::NotNegotiated)
-        };
+    fn channel(&self, model: &OpenModel, caps: &gst::CapsRef) -> Result<i32, gst::ErrorMessage> {
         let Some(format) = &model.format else {
             let channel = caps.structure(0).and_then(|s| s.get::<i32>("channel").ok());
             let expected = model.sink_caps();
             return match caps.can_intersect(&expected) {
                 true => Ok(channel.unwrap_or(MIXED)),
-                false => refused(gst::error_msg!(
+                false => Err(gst::error_msg!(
                     gst::CoreError::Negotiation,
-                    ["{} takes samples: expected {expected}, found {caps}", model.package.space()]
+                    ("{} takes samples: expected {expected}, found {caps}", model.package.space())
                 )),
             };
         };
-        let found = match MelCaps::from_caps(caps) {
-            Ok(found) => found,
-            Err(error) => return refused(errors::caps(&error)),
-        };
+        let found = MelCaps::from_caps(caps).map_err(|error| errors::caps(&error))?;
         let sender = self.sinkpad.peer().and_then(|pad| pad.parent());
         let sender = sender.map_or_else(|| "upstream".into(), |parent| parent.name().to_string());
         let receiver = format!("{} ({})", self.obj().name(), model.package.space());
-        match format.expect(&found.format, &receiver, &sender) {
-            Ok(()) => Ok(found.channel),
-            Err(error) => refused(errors::caps(&error)),
-        }
+        let fits = format.expect(&found.format, &receiver, &sender);
+        fits.map(|()| found.channel).map_err(|error| errors::caps(&error))
     }
 
     fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> Result<(), FlowError> {
@@ -187,7 +192,7 @@ impl M2dEncode {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                ["expected a segment in time, found {found:?}"]
+                ("expected a segment in time, found {found:?}")
             );
             return Err(FlowError::Error);
         };

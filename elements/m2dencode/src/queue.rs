@@ -101,6 +101,9 @@ impl Queue {
             if state.flushing {
                 return Next::Stop;
             }
+            if std::mem::take(&mut state.poked) {
+                return Next::Idle;
+            }
             if state.pump() {
                 self.changed.notify_all();
             }
@@ -137,7 +140,10 @@ impl Queue {
         }
         let (_, ticket) = state.sent.pop_front()?;
         match &result {
-            Ok(_) => state.counts.given += 1,
+            Ok(embedding) => {
+                state.counts.given += 1;
+                state.counts.provider = Some(embedding.provider);
+            }
             Err(_) => state.counts.dropped += 1,
         }
         state.counts.measured(ticket.came.elapsed());
@@ -228,8 +234,9 @@ impl Queue {
         self.lock().gate = gate;
     }
 
-    /// Wakes whoever waits, so that he looks at the settings again.
+    /// Wakes the task, so that it looks at the settings again.
     pub fn wake(&self) {
+        self.lock().poked = true;
         self.changed.notify_all();
     }
 

@@ -52,7 +52,7 @@ pub(crate) enum Next {
     Receive(Arc<dyn Windows>, u64),
     /// Hand over a window, however long that takes; then say [`Queue::submitted`].
     Submit(Arc<dyn Windows>, WindowJob, Limits, u64),
-    /// Nothing came in time.
+    /// Nothing came in time, or the settings have changed.
     Idle,
     /// The engine has ended.
     Dead,
@@ -88,6 +88,8 @@ pub(crate) struct State {
     pub submitting: bool,
     /// Whether what goes out next follows on a hole.
     pub hole: bool,
+    /// Whether the task is to look at the settings again.
+    pub poked: bool,
     pub counts: Counts,
 }
 
@@ -124,6 +126,7 @@ impl Default for State {
             number: 0,
             submitting: false,
             hole: false,
+            poked: false,
             counts: Counts::default(),
         }
     }

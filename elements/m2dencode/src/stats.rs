@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use gst::ClockTime;
-use listen_runtime::Stats as EngineStats;
+use listen_runtime::{Provider, Stats as EngineStats};
 
 /// Latencies that the percentiles are taken of: the last so many.
 const KEPT: usize = 512;
@@ -29,6 +29,8 @@ pub(crate) struct Counts {
     latencies: VecDeque<Duration>,
     /// Level of the last window, in dB.
     pub level: Option<f64>,
+    /// What encoded the last window.
+    pub provider: Option<Provider>,
 }
 
 impl Counts {
@@ -82,17 +84,18 @@ impl Counts {
             .field("latency-p50", at(50))
             .field("latency-p99", at(99))
             .field("latency-max", sorted.last().copied().unwrap_or(0))
-            .field("execution-provider", runs.provider)
+            .field("execution-provider", self.provider.unwrap_or(runs.provider).name())
             .field("precision", runs.precision)
             .field("live", runs.live)
             .build()
     }
 }
 
-/// What runs, in words.
+/// What runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Runs {
-    pub provider: &'static str,
+    /// What was asked for, until a window was encoded.
+    pub provider: Provider,
     pub precision: &'static str,
     pub live: bool,
 }

@@ -60,7 +60,7 @@ impl M2dEncode {
                     Err(error) => self.failed(&RuntimeError::Run { reason: error.to_string() }),
                 }
             }
-            Next::Receive(client, generation) => match client.recv_timeout(timeout.unwrap_or(LONG)) {
+            Next::Receive(client, generation) => match client.recv_timeout(self.patience(timeout)) {
                 None => self.check_watchdog(),
                 Some(result) => match self.queue.received(generation, result) {
                     None => Ok(FlowSuccess::Ok),
@@ -167,6 +167,12 @@ impl M2dEncode {
         let watch = self.watch();
         let watched = watch.playing && !watch.warned && !limit.is_zero();
         watched.then(|| limit.saturating_sub(watch.since.elapsed()))
+    }
+
+    /// How long a result is waited for: PLAYING may come meanwhile, and nothing else wakes.
+    fn patience(&self, watchdog_left: Option<Duration>) -> Duration {
+        let limit = Duration::from_nanos(self.settings().watchdog);
+        watchdog_left.unwrap_or(if limit.is_zero() { LONG } else { limit.max(Duration::from_millis(100)) })
     }
 
     fn check_watchdog(&self) -> Result<FlowSuccess, FlowError> {

@@ -243,18 +243,19 @@ fn sixteen_elements_share_one_engine() {
     let stats = encode.property::<gst::Structure>("stats");
     assert_eq!(stats.get::<u64>("elements"), Ok(16));
 
+    let run = |(mut h, bus): (Harness, gst::Bus)| {
+        push(&mut h, &samples, 700);
+        assert!(common::finish(&mut h).iter().map(row).eq(expected.iter().cloned()));
+        (h, bus)
+    };
     let chains: Vec<_> = thread::scope(|scope| {
-        let run = |(mut h, bus): (Harness, gst::Bus)| {
-            push(&mut h, &samples, 700);
-            assert!(common::finish(&mut h).iter().map(row).eq(expected.iter().cloned()));
-            (h, bus)
-        };
         let threads: Vec<_> = chains.into_iter().map(|chain| scope.spawn(|| run(chain))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let stats = encode.property::<gst::Structure>("stats");
     let field = |name: &str| stats.get::<u64>(name).unwrap();
     assert_eq!(field("out"), expected.len() as u64);
+    assert_eq!((stats.get("execution-provider"), stats.get("precision")), (Ok("cpu"), Ok("fp32")));
     assert!(0 < field("inference-p50") && field("inference-p50") <= field("inference-max"), "{stats}");
     drop(chains);
 }

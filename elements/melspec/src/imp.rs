@@ -95,6 +95,8 @@ pub(crate) struct State {
     /// Samples that were not finite, of streams before this one.
     pub(crate) bad_before: u64,
     warned: bool,
+    /// Why no format could be chosen: the same CAPS come again with the next buffer, and need not be told of again.
+    pub(crate) refused: Option<String>,
     /// From a frame's PTS to when it can be given.
     pub(crate) latency: gst::ClockTime,
 }
@@ -169,7 +171,7 @@ impl MelSpec {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Decode,
-                ["{bad} samples of a buffer are not finite (NaN or infinite); such samples are taken as 0"]
+                ("{bad} samples of a buffer are not finite (NaN or infinite); such samples are taken as 0")
             );
         }
         self.push(out)
@@ -212,7 +214,7 @@ impl MelSpec {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                ["expected a segment in time, found {found:?}"]
+                ("expected a segment in time, found {found:?}")
             );
             return false;
         };

@@ -111,7 +111,7 @@ impl MelSpec {
                 gst::element_imp_error!(
                     self,
                     gst::StreamError::Format,
-                    ["{caps} is no audio that melspec takes: {error}"]
+                    ("{caps} is no audio that melspec takes: {error}")
                 );
                 return false;
             }
@@ -138,10 +138,14 @@ impl MelSpec {
         let format = match choose(&asked, &settings, audio.info.rate(), &name, &peer) {
             Ok(format) => format,
             Err(error) => {
-                gst::element_imp_error!(self, gst::CoreError::Negotiation, ["{error}"]);
+                let error = error.to_string();
+                if self.state().refused.replace(error.clone()) != Some(error.clone()) {
+                    gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{error}"));
+                }
                 return false;
             }
         };
+        self.state().refused = None;
         let channel = if settings.channel == MIXED { audio.channel } else { settings.channel };
         let caps = MelCaps { format: format.clone(), channel }.to_caps();
         match self.restart(format, &audio.info) {
@@ -151,7 +155,7 @@ impl MelSpec {
                 }
             }
             Err(error) => {
-                gst::element_imp_error!(self, gst::LibraryError::Settings, ["{error}"]);
+                gst::element_imp_error!(self, gst::LibraryError::Settings, ("{error}"));
                 return false;
             }
         }

@@ -40,6 +40,8 @@ pub struct Embedding {
     pub last: bool,
     /// Level of the window's real sound, in dB relative to a full-scale sine of 1 kHz.
     pub level_db: f32,
+    /// What ran the encoder's graph; never `Auto`.
+    pub provider: Provider,
     /// The classifier's scores in [0, 1], `[rows, classes]`, in the order of the package's classes.
     ///
     /// The classifier takes the clip embedding as it is given here. With `output=frames` it scores each time step where the
@@ -99,7 +101,7 @@ impl EncoderModel {
             return Err(self.graphs.broken(format!("finite embeddings, found {value} as value {at}")));
         }
         let scores = self.scores(&vectors, output)?;
-        Ok(split(jobs, vectors, scores))
+        Ok(split(jobs, vectors, scores, self.provider()))
     }
 
     /// The encoder's output, one window after the other.
@@ -261,7 +263,12 @@ fn given(job: &WindowJob, steps: usize) -> Range<usize> {
 }
 
 /// Gives each window its vectors and scores.
-fn split(jobs: &[&WindowJob], vectors: Vectors, scores: Option<Vec<f32>>) -> Vec<Embedding> {
+fn split(
+    jobs: &[&WindowJob],
+    vectors: Vectors,
+    scores: Option<Vec<f32>>,
+    provider: Provider,
+) -> Vec<Embedding> {
     let Vectors { data, dim, rows_per_step, spans } = vectors;
     let rows_of = |span: &Range<usize>| span.len() * rows_per_step;
     let all: usize = spans.iter().map(rows_of).sum();
@@ -284,6 +291,7 @@ fn split(jobs: &[&WindowJob], vectors: Vectors, scores: Option<Vec<f32>>) -> Vec
             valid_frames: job.valid_frames,
             last: job.last,
             level_db: job.level_db,
+            provider,
             scores: scores.as_ref().map(|scores| scores[first * classes..at * classes].to_vec()),
         });
     }

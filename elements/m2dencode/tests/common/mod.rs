@@ -13,7 +13,7 @@ use gst_listen_m2dencode::M2dEncode;
 use gst_listen_m2dencode::engine::{Open, Windows};
 use listen_encoder::{Embedding, WindowJob};
 use listen_features::FrontEnd;
-use listen_runtime::{Engine, EngineOptions, Model, RuntimeError};
+use listen_runtime::{Engine, EngineOptions, Model, Provider, RuntimeError};
 
 /// Frames in a window of `tiny-frames`, and from one to the next.
 pub const WINDOW: u64 = 64;
@@ -108,6 +108,7 @@ impl Model for Fake {
                 valid_frames: job.valid_frames,
                 last: job.last,
                 level_db: job.level_db,
+                provider: Provider::Cpu,
                 scores: None,
             })
         };
