@@ -28,7 +28,9 @@ def main(path, labels="dog barking;siren;glass breaking"):
         buffer = sink.emit("pull-sample").get_buffer()
         meta = buffer.get_custom_meta("ListenResult")
         if meta is not None:
-            scores = meta.get_structure().get_value("scores")
+            # The structure must outlive what is read from it.
+            result = meta.get_structure()
+            scores = result.get_value("scores")
             best = max(scores, key=lambda s: s.get_value("score"))
             print(f"{buffer.pts / Gst.SECOND:7.2f} s  {best.get_value('label'):20} {best.get_value('score'):.2f}")
         return Gst.FlowReturn.OK
