@@ -99,7 +99,9 @@ def curves(log, path):
     from matplotlib import pyplot
 
     lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
-    audio = [line for line in lines if "frame" in line]
+    # After a restart a step may stand there twice: the later counts.
+    last = lambda found: [line for _, line in sorted({line["step"]: line for line in found}.items())]
+    audio = last(line for line in lines if "frame" in line)
     if not audio:
         return
     keys = [k for k in ("frame", "clip", "choice", "teacher", "probe", "recall", "nonsense") if k in audio[0]]
@@ -114,7 +116,7 @@ def curves(log, path):
         )
     axes[1].set(xlabel="step", title="val clips, labels given as text", ylim=(0, 1))
     axes[1].legend()
-    words = [line for line in lines if line.get("stage") == "text" and "loss" in line]
+    words = last(line for line in lines if line.get("stage") == "text" and "loss" in line)
     axes[2].plot([line["step"] for line in words], [line["held_out_cos"] for line in words])
     axes[2].set(xlabel="step", title="text tower: cosine on held-out phrases")
     figure.tight_layout()

@@ -141,7 +141,7 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
                     "stage": "text",
                     "step": step,
                     "seconds": round((time.time() - began) / run, 3),
-                    "loss": round(total / 200, 4),
+                    "loss": round(total / ((step - 1) % 200 + 1), 4),
                     "held_out_cos": round(cos, 4),
                 }
             )
@@ -175,6 +175,6 @@ def join(config, model, tokenizer, map_, phrases, vectors, weights, seed, log):
         optimiser.step()
         total += float(loss.detach())
         if (step + 1) % 200 == 0 or step + 1 == config.join_steps:
-            log({"stage": "join", "step": step + 1, "loss": round(total / 200, 4)})
+            log({"stage": "join", "step": step + 1, "loss": round(total / (step % 200 + 1), 4)})
             total = 0.0
     return model.eval()

@@ -220,7 +220,7 @@ def train(config, work, bank, words, val, probe, main, seed, log):
         step, before = state["step"], state.get("seconds", 0.0)
     items, texts, overlap = Items(work / "pool"), Texts(bank), overlaps(bank.labels, words)
     names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
-    began, model_steps, sums = time.time(), 0, {}
+    began, model_steps, sums, counted = time.time(), 0, {}, 0
     part = part_at(step, before, config)
     while part < 1.0:
         if step % 50 == 0:
@@ -248,6 +248,7 @@ def train(config, work, bank, words, val, probe, main, seed, log):
         with torch.no_grad():
             for a, b in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
                 a.lerp_(b, 1 - decay) if a.is_floating_point() else a.copy_(b)
+        counted += 1
         for k, v in parts.items():
             sums[k] = sums.get(k, 0.0) + float(v.detach())
         if step % 25 == 0 or part >= 1.0:
@@ -259,9 +260,9 @@ def train(config, work, bank, words, val, probe, main, seed, log):
                 "items": len(items),
                 "scale": float(model.scale.detach().exp()),
                 "bias": float(model.bias.detach()),
-                **{k: round(v / 25, 4) for k, v in sums.items()},
+                **{k: round(v / max(1, counted), 4) for k, v in sums.items()},
             }
-            sums = {}
+            sums, counted = {}, 0
             if step % config.check_every == 0 or part >= 1.0:
                 line["top1"], line["top3"] = check(average, val, names)
             log(line)

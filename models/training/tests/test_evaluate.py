@@ -8,8 +8,8 @@ import evaluate
 
 
 def test_a_clip_is_the_mean_of_its_best_windows_per_label():
-    assert evaluate.pool([[1, 9], [2, 0], [3, 0], [4, 0]]) == [3.0, 3.0]
-    assert evaluate.pool([[1, 2]]) == [1.0, 2.0]
+    assert evaluate.pool([[1, 9], [2, 0], [3, 0], [4, 0]], best=3) == [3.0, 3.0]
+    assert evaluate.pool([[1, 2]], best=3) == [1.0, 2.0]
 
 
 def test_the_interval_holds_the_share_and_shrinks_with_the_count():
