@@ -16,9 +16,12 @@ import tempfile
 import threading
 import unittest
 
+import jsonschema
+
 REPO = pathlib.Path(__file__).resolve().parents[2]
 README = (REPO / "README.md").read_text()
 BLOCKS = dict(re.findall(r"<!-- pipeline: (\w+) -->\n```sh\n(.*?)```", README, re.S))
+SCHEMA = json.loads((REPO / "models/zeroshot/schema/audio-events.schema.json").read_text())
 RECORDING = REPO / "examples/street.flac"
 # The recording again and again, as a microphone would give it: live, and at its own pace.
 MICROPHONE = "filesrc location=street.flac ! decodebin ! identity sync=true"
@@ -41,8 +44,11 @@ def run(command, folder, timeout=180, check=True):
 
 
 def events(output):
-    """The JSON lines of a pipeline's output."""
-    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    """The JSON lines of a pipeline's output, each as the schema has it."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    for line in lines:
+        jsonschema.validate(line, SCHEMA)
+    return lines
 
 
 class Readme(unittest.TestCase):
@@ -68,6 +74,10 @@ class Readme(unittest.TestCase):
     def test_there_are_ten(self):
         self.assertEqual(len(BLOCKS), 10)
 
+    def test_the_event_line_it_shows_is_one(self):
+        shown = re.search(r"```json\n(.*?)```", README, re.S).group(1)
+        self.assertEqual(len(events(shown.replace("\n", " "))), 1)
+
     def test_file(self):
         self.assert_hears_the_dog(events(run(self.command("file"), self.folder)))
 
@@ -86,6 +96,7 @@ class Readme(unittest.TestCase):
 
     def test_python(self):
         out = run(self.command("python", python=("python3 ", "/usr/bin/python3 ")), self.folder)
+        self.assertRegex(out, r"(?m)^ +\d+\.\d\d s  dog barking +0\.\d\d$")
         self.assertRegex(out, r"event: dog barking from \d+\.\d\d s to \d+\.\d\d s")
 
     def test_mix(self):

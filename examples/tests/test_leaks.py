@@ -1,0 +1,43 @@
+"""The chain and listenbin under GStreamer's leaks tracer: at exit no object may be alive."""
+import os
+import pathlib
+import subprocess
+import unittest
+
+RECORDING = pathlib.Path(__file__).resolve().parents[1] / "street.flac"
+SOURCE = ["filesrc", f"location={RECORDING}", "!", "decodebin", "!", "audioconvert"]
+LABELS = "labels=dog barking;rain"
+
+
+def alive(pipeline):
+    """The objects that are alive after a pipeline has run in a process of its own."""
+    env = os.environ | {"GST_TRACERS": "leaks", "GST_DEBUG": "GST_TRACER:7", "GST_DEBUG_NO_COLOR": "1"}
+    done = subprocess.run(["gst-launch-1.0", "-q", *pipeline], env=env, capture_output=True, text=True, timeout=180)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    if "object-alive.class" not in done.stderr:
+        raise AssertionError("the leaks tracer did not run:\n" + done.stderr)
+    return [line for line in done.stderr.splitlines() if "object-alive, " in line and "new format" not in line]
+
+
+class Leaks(unittest.TestCase):
+    def test_the_chain_leaves_nothing(self):
+        chain = ["audioresample", "!", "melspec", "!", "m2dencode", "!", "clapmatch", LABELS, "!", "fakesink"]
+        self.assertEqual(alive([*SOURCE, "!", *chain]), [])
+
+    def test_listenbin_leaves_nothing(self):
+        listenbin = ["listenbin", "name=l", LABELS, "!", "fakesink", "l.events", "!", "fakesink"]
+        self.assertEqual(alive([*SOURCE, "!", *listenbin]), [])
+
+    def test_a_leak_would_be_seen(self):
+        env = os.environ | {"GST_TRACERS": "leaks", "GST_DEBUG": "GST_TRACER:7", "GST_DEBUG_NO_COLOR": "1"}
+        program = (
+            "import ctypes; gst = ctypes.CDLL('libgstreamer-1.0.so.0'); gst.gst_init(None, None);"
+            " gst.gst_element_factory_make(b'pipeline', None); gst.gst_deinit()"
+        )
+        done = subprocess.run(["/usr/bin/python3", "-c", program], env=env, capture_output=True, text=True, timeout=60)
+        self.assertRegex(done.stderr, r"object-alive, .*GstPipeline")
+
+
+if __name__ == "__main__":
+    unittest.main()
