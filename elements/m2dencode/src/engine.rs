@@ -19,8 +19,9 @@ pub trait Windows: Send + Sync {
     /// # Errors
     /// It was flushed meanwhile.
     fn submit(&self, job: WindowJob, limits: Limits) -> Result<(), SubmitError>;
-    /// The result of the oldest window that was handed over; `None` after `timeout` or a flush.
-    fn recv_timeout(&self, timeout: Duration) -> Option<Result<Embedding, RuntimeError>>;
+    /// The result of the oldest window that was handed over; `None` after `timeout`, or where nothing is under way any
+    /// more: a flush that came before this call is not missed.
+    fn recv_under_way(&self, timeout: Duration) -> Option<Result<Embedding, RuntimeError>>;
     /// Cancels everything that was handed over.
     fn flush(&self) -> usize;
     /// Windows that the engine runs at the same time.
@@ -38,8 +39,8 @@ impl<M: Model<Input = WindowJob, Output = Embedding>> Windows for Client<M> {
         Client::submit(self, job, limits)
     }
 
-    fn recv_timeout(&self, timeout: Duration) -> Option<Result<Embedding, RuntimeError>> {
-        Client::recv_timeout(self, timeout)
+    fn recv_under_way(&self, timeout: Duration) -> Option<Result<Embedding, RuntimeError>> {
+        Client::recv_under_way(self, timeout)
     }
 
     fn flush(&self) -> usize {

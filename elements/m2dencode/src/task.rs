@@ -60,7 +60,7 @@ impl M2dEncode {
                     Err(error) => self.failed(&RuntimeError::Run { reason: error.to_string() }),
                 }
             }
-            Next::Receive(client, generation) => match client.recv_timeout(self.patience(timeout)) {
+            Next::Receive(client, generation) => match client.recv_under_way(self.patience(timeout)) {
                 None => self.check_watchdog(),
                 Some(result) => match self.queue.received(generation, result) {
                     None => Ok(FlowSuccess::Ok),

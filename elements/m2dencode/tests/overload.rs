@@ -84,7 +84,10 @@ fn a_file_waits_and_loses_nothing() {
     for _ in 0..12 {
         let [taken, given, .., pending] = counts(&element);
         let text = "two wait, two are with the engine, one is on its way out";
-        assert!(pending <= 2 + 2 + 1 && taken == given + pending, "{pending} at once, at most {text}");
+        assert!(
+            pending <= 2 + 2 + 1 && taken == given + pending,
+            "{pending} at once of {taken}, {given} gone; at most {text}"
+        );
         control.permits.send(Permit::Run).unwrap();
     }
     let mut h = pusher.join().unwrap();

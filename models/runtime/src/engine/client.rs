@@ -174,6 +174,18 @@ impl<M: Model> Client<M> {
     ///
     /// `None`: it was not ready in time, or a flush came meanwhile.
     pub fn recv_timeout(&self, timeout: Duration) -> Option<Result<M::Output, RuntimeError>> {
+        self.recv(timeout, true)
+    }
+
+    /// As [`recv_timeout`](Self::recv_timeout), but `None` at once where nothing is under way.
+    ///
+    /// Who knows that he has submitted something waits here: a flush that comes between his knowing and his waiting is
+    /// not missed.
+    pub fn recv_under_way(&self, timeout: Duration) -> Option<Result<M::Output, RuntimeError>> {
+        self.recv(timeout, false)
+    }
+
+    fn recv(&self, timeout: Duration, wait_for_submit: bool) -> Option<Result<M::Output, RuntimeError>> {
         let deadline = Instant::now().checked_add(timeout);
         let mut state = self.mailbox.lock();
         let generation = self.mailbox.generation.load(Ordering::Acquire);
@@ -182,7 +194,8 @@ impl<M: Model> Client<M> {
                 self.mailbox.changed.notify_all();
                 return Some(result);
             }
-            if self.mailbox.generation.load(Ordering::Acquire) != generation {
+            let idle = !wait_for_submit && state.slots.is_empty();
+            if idle || self.mailbox.generation.load(Ordering::Acquire) != generation {
                 return None;
             }
             state = match deadline {

@@ -117,6 +117,19 @@ fn a_receiver_that_waits_is_woken_by_a_flush() {
 }
 
 #[test]
+fn a_receiver_of_what_is_under_way_does_not_miss_a_flush_that_came_before() {
+    let stage = Stage::new(1, 8);
+    let client = stage.engine.client();
+    assert_eq!(client.recv_under_way(Duration::MAX), None);
+    stage.submit(&client, 1, Limits::default());
+    assert_eq!(client.flush(), 1);
+    assert_eq!(client.recv_under_way(Duration::MAX), None);
+    stage.let_go();
+    stage.submit(&client, 2, Limits::default());
+    assert_eq!(client.recv_under_way(Duration::MAX), Some(Ok(20)));
+}
+
+#[test]
 fn a_receiver_gives_up_when_its_time_is_over() {
     let stage = Stage::new(1, 8);
     let client = stage.engine.client();
