@@ -147,6 +147,7 @@ impl ElementImpl for ListenBin {
             // Nothing flows through them before.
             target.set_active(true).ok()?;
             ghost.set_active(true).ok()?;
+            self.outlet.begin_out(&target);
         }
         self.obj().add_pad(&ghost).ok()?;
         Some(ghost.upcast())

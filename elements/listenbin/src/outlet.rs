@@ -10,7 +10,7 @@ use gst_listen_clapmatch::{Form, Line, Observer};
 use gst_listen_common::caps::embedding_template;
 
 use crate::lane::Lane;
-use crate::out::{Kind, Out};
+use crate::out::{Kind, Origin, Out};
 
 glib::wrapper! {
     /// See the module.
@@ -38,7 +38,7 @@ struct Input {
 /// What the inputs have in common.
 #[derive(Default)]
 struct Stream {
-    group: Option<gst::GroupId>,
+    origin: Origin,
     segment: Option<gst::Event>,
     /// Flushes that were passed on: each comes once per branch.
     flush_start: Option<gst::Seqnum>,
@@ -81,7 +81,6 @@ impl ElementImpl for OutletImp {
             for input in self.inputs().iter_mut() {
                 (input.segment, input.position, input.eos) = (None, None, false);
             }
-            self.outs().iter().for_each(|out| out.reset());
         }
         Ok(success)
     }
@@ -134,6 +133,18 @@ impl Outlet {
         drop(outs);
         self.add_pad(&pad).ok()?;
         Some(pad)
+    }
+
+    /// Lets a pad that comes late into the stream begin; it must be active.
+    pub fn begin_out(&self, pad: &gst::Pad) {
+        let imp = self.imp();
+        let (origin, segment) = {
+            let stream = imp.stream();
+            (stream.origin.clone(), stream.segment.clone())
+        };
+        if let Some(segment) = segment {
+            imp.out_list().iter().filter(|out| out.pad == *pad).for_each(|out| out.begin(&origin, &segment));
+        }
     }
 
     /// Takes such a pad away.
@@ -194,15 +205,9 @@ impl OutletImp {
     }
 
     fn write(&self, form: Form, lines: Vec<Line>) {
-        let (group, segment) = self.beginning();
         for out in self.out_list().iter().filter(|out| out.form() == form) {
-            out.write(group, segment.as_ref(), lines.clone());
+            out.write(lines.clone());
         }
-    }
-
-    fn beginning(&self) -> (Option<gst::GroupId>, Option<gst::Event>) {
-        let stream = self.stream();
-        (stream.group, stream.segment.clone())
     }
 
     /// A window came to the end of its branch: all before its start has been told.
@@ -239,13 +244,14 @@ impl OutletImp {
         };
         // One of them has not begun yet.
         let Some(position) = behind.and_then(|positions| positions.into_iter().min()) else { return };
-        let (group, segment) = self.beginning();
-        self.out_list().iter().for_each(|out| out.advance(group, segment.as_ref(), position));
+        self.out_list().iter().for_each(|out| out.advance(position));
     }
 
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         match event.view() {
-            gst::EventView::StreamStart(start) => self.stream().group = start.group_id(),
+            gst::EventView::StreamStart(start) => {
+                self.stream().origin = Origin { id: start.stream_id().to_owned(), group: start.group_id() };
+            }
             gst::EventView::Segment(e) => {
                 let segment = e.segment().downcast_ref::<ClockTime>().cloned();
                 self.with_input(pad, |input| input.segment = segment.clone());
@@ -254,8 +260,8 @@ impl OutletImp {
                     self.stream().segment.as_ref().is_some_and(|known| known.seqnum() == event.seqnum());
                 if !known {
                     self.stream().segment = Some(event.clone());
-                    let group = self.stream().group;
-                    self.out_list().iter().for_each(|out| out.begin(group, &event));
+                    let origin = self.stream().origin.clone();
+                    self.out_list().iter().for_each(|out| out.begin(&origin, &event));
                 }
             }
             gst::EventView::Gap(gap) => {
@@ -289,8 +295,7 @@ impl OutletImp {
         });
         let all = self.inputs().iter().all(|input| input.eos);
         if all {
-            let (group, segment) = self.beginning();
-            self.out_list().iter().for_each(|out| out.eos(group, segment.as_ref(), event.clone()));
+            self.out_list().iter().for_each(|out| out.eos(event.clone()));
         } else {
             self.advance();
         }

@@ -163,9 +163,12 @@ impl Tap {
             state.fresh.retain(|other| !Arc::ptr_eq(other, lane));
         }
         lane.kill();
-        // Both fail only where it is gone already.
-        let _ = lane.pad.set_active(false);
-        let _ = self.remove_pad(&lane.pad);
+        // A branch that could not be built has no pad here yet.
+        if lane.pad.parent().as_ref() == Some(self.upcast_ref()) {
+            // Both fail only where it is gone already.
+            let _ = lane.pad.set_active(false);
+            let _ = self.remove_pad(&lane.pad);
+        }
     }
 
     /// Whether upstream was live when it was asked last.

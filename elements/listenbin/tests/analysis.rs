@@ -1,0 +1,339 @@
+//! The analysis: nothing of a file is lost, channels are told apart, failures do no harm to the audio.
+
+mod common;
+
+use common::{
+    Permit, complaint, drain, encoder, events, folder, harness, inside, listenbin, play, stat, stat_of, tones,
+};
+use gst::prelude::*;
+use gst_listen_listenbin::ListenBin;
+
+/// `source ! bin ! fakesink` in a pipeline.
+fn pipeline(source: &str, bin: &ListenBin) -> gst::Pipeline {
+    let source = gst::parse::bin_from_description(source, true).unwrap();
+    let sink = gst::ElementFactory::make("fakesink").build().unwrap();
+    let pipeline = gst::Pipeline::new();
+    pipeline.add_many([source.upcast_ref(), bin.upcast_ref::<gst::Element>(), &sink]).unwrap();
+    gst::Element::link_many([source.upcast_ref(), bin.upcast_ref::<gst::Element>(), &sink]).unwrap();
+    pipeline
+}
+
+const TONE: &str = "audiotestsrc num-buffers=400 samplesperbuffer=1600 freq=440 ! capsfilter caps=audio/x-raw,rate=32000,channels=2";
+
+#[test]
+fn a_file_loses_no_window_and_its_end_waits_for_the_last_one() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[]);
+    let pipeline = pipeline(TONE, &bin);
+    let messages = play(&pipeline);
+    // 20 s in windows of 640 ms every 320 ms: the last begins before 19.36 s, or is what is left.
+    let windows = stat_of(&bin, "clapmatch", "windows");
+    assert_eq!(stat_of(&bin, "m2dencode", "in"), stat_of(&bin, "m2dencode", "out"));
+    assert_eq!(windows, stat_of(&bin, "m2dencode", "out"));
+    assert!((61..=63).contains(&windows), "{windows}");
+    assert_eq!((stat(&bin, "dropped-buffers"), stat(&bin, "buffers")), (0, 400));
+    let kinds: Vec<_> = messages
+        .iter()
+        .filter_map(|message| message.structure().filter(|s| s.name() == "audio-event"))
+        .map(|event| event.get::<String>("type").unwrap())
+        .collect();
+    assert_eq!(kinds, ["start", "end"], "both before EOS");
+    let source =
+        messages.iter().find(|m| m.structure().is_some_and(|s| s.name() == "audio-event")).unwrap().src();
+    assert_eq!(source, Some(bin.upcast_ref::<gst::Object>()), "the bin posts them as its own");
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn every_channel_has_its_number() {
+    for (mode, expected) in [
+        ("each", vec!["end low tone 1", "end low tone 3", "start low tone 1", "start low tone 3"]),
+        ("1", vec!["end low tone 1", "start low tone 1"]),
+        ("first", vec![]),
+        ("downmix", vec!["end low tone -1", "start low tone -1"]),
+    ] {
+        let fake = encoder(false);
+        let bin = listenbin(&fake, &[("channel-mode", mode)]);
+        let (mut h, bus) = harness(&bin, false);
+        h.set_src_caps(common::audio_caps(4));
+        for number in 0..30 {
+            h.push(tones(number, &[0.0, 440.0, 0.0, 5_000.0])).unwrap();
+        }
+        h.push_event(gst::event::Eos::new());
+        let mut found = events(&drain(&bus));
+        found.sort();
+        assert_eq!(found, expected, "{mode}");
+    }
+}
+
+#[test]
+fn other_caps_in_the_middle_are_followed() {
+    for mode in ["downmix", "each", "first"] {
+        let fake = encoder(false);
+        let bin = listenbin(&fake, &[("channel-mode", mode)]);
+        let (mut h, bus) = harness(&bin, false);
+        let mut number = 0;
+        for channels in [2usize, 1, 4, 2] {
+            let info =
+                gst_audio::AudioInfo::builder(gst_audio::AudioFormat::S16le, common::RATE, channels as u32);
+            h.set_src_caps(info.build().unwrap().to_caps().unwrap());
+            for _ in 0..20 {
+                h.push(tones(number, &vec![440.0; channels])).unwrap();
+                number += 1;
+            }
+            let branches = if mode == "each" { channels as u64 } else { 1 };
+            assert_eq!(stat(&bin, "branches"), branches, "{mode}");
+        }
+        h.push_event(gst::event::Eos::new());
+        assert_eq!(std::iter::from_fn(|| h.try_pull()).count(), 80);
+        let messages = drain(&bus);
+        assert_eq!(complaint(&messages), None, "{mode}");
+        let found = events(&messages);
+        let count = |kind: &str| found.iter().filter(|event| event.starts_with(kind)).count();
+        assert!(count("start") >= 1 && count("start") == count("end"), "{mode}: {found:?}");
+    }
+}
+
+#[test]
+fn a_model_that_is_missing_is_an_error_at_the_start() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[("model", "/nowhere/model.pkg")]);
+    let bus = gst::Bus::new();
+    bin.set_bus(Some(&bus));
+    assert!(bin.set_state(gst::State::Ready).is_err());
+    let text = complaint(&drain(&bus)).unwrap();
+    assert!(text.starts_with("error") && text.contains("/nowhere/model.pkg"), "{text}");
+    bin.set_property("model", folder("tiny-frames").to_str().unwrap());
+    bin.set_state(gst::State::Ready).unwrap();
+    bin.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn a_channel_that_is_not_there_is_an_error_that_names_both_numbers() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[("channel-mode", "5")]);
+    let (mut h, bus) = harness(&bin, false);
+    h.set_src_caps(common::audio_caps(2));
+    h.push(tones(0, &[440.0, 440.0])).unwrap();
+    let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    assert!(error.error().to_string().contains("asks for channel 5, the stream has 2"), "{error:?}");
+}
+
+#[test]
+fn a_channel_mode_that_is_none_is_refused() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[("channel-mode", "left")]);
+    let bus = gst::Bus::new();
+    bin.set_bus(Some(&bus));
+    assert!(bin.set_state(gst::State::Ready).is_err());
+    let text = complaint(&drain(&bus)).unwrap();
+    assert!(text.contains("\"left\", expected downmix, first, each or a number"), "{text}");
+}
+
+#[test]
+fn bad_labels_are_an_error_at_the_start() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[("labels", "low tone;;")]);
+    let (mut h, bus) = harness(&bin, false);
+    h.set_src_caps(common::audio_caps(1));
+    for number in 0..20 {
+        h.push(tones(number, &[440.0])).unwrap();
+    }
+    let message = bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Error]).unwrap();
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    assert!(error.error().to_string().contains("label 2 is empty"), "{error:?}");
+}
+
+#[test]
+fn a_failure_in_the_middle_is_a_warning_and_the_audio_goes_on() {
+    let fake = encoder(true);
+    let bin = listenbin(&fake, &[]);
+    let (mut h, bus) = harness(&bin, false);
+    h.set_src_caps(common::audio_caps(1));
+    for permit in [Permit::Run, Permit::Run, Permit::Fail] {
+        fake.permits.send(permit).unwrap();
+    }
+    for number in 0..200 {
+        h.push(tones(number, &[440.0])).unwrap();
+    }
+    let message = bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Warning]).unwrap();
+    assert_eq!(message.src(), Some(bin.upcast_ref::<gst::Object>()));
+    h.push_event(gst::event::Eos::new());
+    assert_eq!(std::iter::from_fn(|| h.try_pull()).count(), 200);
+    assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+}
+
+#[test]
+fn a_flush_ends_events_and_the_analysis_begins_anew() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[("channel-mode", "each")]);
+    let (mut h, bus) = harness(&bin, false);
+    h.set_src_caps(common::audio_caps(2));
+    for round in 0..5 {
+        for number in 0..20 {
+            h.push(tones(number, &[440.0, 440.0])).unwrap();
+        }
+        wait_until(|| stat_of(&bin, "clapmatch", "active") == 1);
+        h.push_event(gst::event::FlushStart::new());
+        h.push_event(gst::event::FlushStop::new(true));
+        h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+        let messages = drain(&bus);
+        assert_eq!(complaint(&messages), None);
+        let found = events(&messages);
+        let ended = found.iter().filter(|event| event.starts_with("end")).count();
+        assert!(ended >= 1, "round {round}: {found:?}");
+    }
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it never came to be");
+}
+
+#[test]
+fn a_flushing_seek_in_a_pipeline_comes_through() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[]);
+    let pipeline = pipeline(TONE, &bin);
+    pipeline.set_state(gst::State::Paused).unwrap();
+    pipeline.state(common::PATIENCE).0.unwrap();
+    for seconds in [5, 1, 12] {
+        let to = gst::ClockTime::from_seconds(seconds);
+        pipeline.seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, to).unwrap();
+        pipeline.state(common::PATIENCE).0.unwrap();
+    }
+    play(&pipeline);
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn events_and_text_go_out_on_pads_of_their_own() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[("channel-mode", "each")]);
+    let pipeline = pipeline(TONE, &bin);
+    let sinks: Vec<gst_app::AppSink> = ["events", "text"]
+        .into_iter()
+        .map(|name| {
+            let sink = gst_app::AppSink::builder().sync(false).wait_on_eos(false).build();
+            pipeline.add(&sink).unwrap();
+            bin.link_pads(Some(name), &sink, None).unwrap();
+            sink
+        })
+        .collect();
+    play(&pipeline);
+    let lines = |sink: &gst_app::AppSink| -> Vec<(gst::ClockTime, String)> {
+        let samples = std::iter::from_fn(|| sink.try_pull_sample(gst::ClockTime::ZERO));
+        let line = |sample: gst::Sample| {
+            let buffer = sample.buffer().unwrap();
+            let text = String::from_utf8(buffer.map_readable().unwrap().to_vec()).unwrap();
+            (buffer.pts().unwrap(), text)
+        };
+        samples.map(line).collect()
+    };
+    let json = lines(&sinks[0]);
+    assert!(json.is_sorted_by_key(|(pts, _)| *pts));
+    let mut told: Vec<String> = json
+        .iter()
+        .map(|(_, line)| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let event = &line["events"][0];
+            format!("{} {}", event["type"].as_str().unwrap(), event["channel"])
+        })
+        .collect();
+    told.sort();
+    assert_eq!(told, ["end 0", "end 1", "start 0", "start 1"]);
+    let text = lines(&sinks[1]);
+    assert_eq!(text.len(), 4, "{text:?}");
+    assert!(text.iter().any(|(_, line)| line.contains("low tone begins") && line.contains("channel 1")));
+    pipeline.set_state(gst::State::Null).unwrap();
+    let pad = bin.static_pad("events").unwrap();
+    bin.release_request_pad(&pad);
+    assert!(bin.static_pad("events").is_none());
+    assert!(bin.request_pad_simple("events").is_some());
+}
+
+#[test]
+fn scores_are_given_where_downstream_asks_for_them() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[]);
+    let pipeline = pipeline(TONE, &bin);
+    let caps = gst::Caps::builder("application/x-json").field("format", "audio-scores").build();
+    let sink = gst_app::AppSink::builder().sync(false).wait_on_eos(false).caps(&caps).build();
+    pipeline.add(&sink).unwrap();
+    bin.link_pads(Some("events"), &sink, None).unwrap();
+    play(&pipeline);
+    let count = std::iter::from_fn(|| sink.try_pull_sample(gst::ClockTime::ZERO)).count() as u64;
+    assert_eq!(count, stat_of(&bin, "clapmatch", "windows"));
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn labels_change_while_it_runs() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[("labels", "high tone")]);
+    let (mut h, bus) = harness(&bin, false);
+    h.set_src_caps(common::audio_caps(1));
+    for number in 0..20 {
+        h.push(tones(number, &[440.0])).unwrap();
+    }
+    wait_until(|| stat_of(&bin, "clapmatch", "windows") > 2);
+    assert_eq!(events(&drain(&bus)), [""; 0]);
+    bin.set_property("labels", "low tone");
+    let mut messages = Vec::new();
+    for number in 20..6_000 {
+        h.push(tones(number, &[440.0])).unwrap();
+        messages.extend(drain(&bus));
+        if !events(&messages).is_empty() {
+            break;
+        }
+    }
+    assert_eq!(events(&messages), ["start low tone -1"]);
+    assert!(messages.iter().any(|m| m.structure().is_some_and(|s| s.name() == "labels-changed")));
+}
+
+#[test]
+fn the_real_thing_hears_tones() {
+    gst::init().unwrap();
+    let bin: ListenBin = gst::glib::Object::new();
+    bin.set_property("model", folder("tiny-tokens").to_str().unwrap());
+    bin.set_property("labels", "low tone;high tone;dog barking");
+    bin.set_property("channel-mode", "each");
+    let (mut h, bus) = harness(&bin, false);
+    h.set_src_caps(common::audio_caps(2));
+    for number in 0..40 {
+        h.push(tones(number, &[440.0, 5_000.0])).unwrap();
+    }
+    h.push_event(gst::event::Eos::new());
+    let mut found = events(&drain(&bus));
+    found.sort();
+    assert_eq!(found, ["end high tone 1", "end low tone 0", "start high tone 1", "start low tone 0"]);
+    let shared = inside(&bin, "m2dencode").property::<gst::Structure>("stats");
+    assert_eq!(shared.get::<u64>("elements").unwrap_or(2), 2, "one engine for both: {shared}");
+}
+
+#[test]
+fn a_pad_that_is_asked_for_late_joins_the_stream() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[]);
+    let (mut h, _bus) = harness(&bin, false);
+    h.set_src_caps(common::audio_caps(1));
+    for number in 0..20 {
+        h.push(tones(number, &[0.0])).unwrap();
+    }
+    wait_until(|| stat_of(&bin, "clapmatch", "windows") > 2);
+    let mut late = gst_check::Harness::with_element(&bin, None, Some("events"));
+    for number in 20..60 {
+        h.push(tones(number, &[440.0])).unwrap();
+    }
+    h.push_event(gst::event::Eos::new());
+    let line = late.pull().unwrap();
+    assert!(std::str::from_utf8(&line.map_readable().unwrap()).unwrap().contains("\"type\":\"start\""));
+    let types: Vec<_> = std::iter::from_fn(|| late.try_pull_event()).map(|event| event.type_()).collect();
+    assert_eq!(types[..3], [gst::EventType::StreamStart, gst::EventType::Caps, gst::EventType::Segment]);
+}
