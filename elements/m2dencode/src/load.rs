@@ -1,6 +1,7 @@
 //! The model's life: opened with READY, loaded in the background, let go with NULL.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -34,7 +35,14 @@ impl M2dEncode {
         // The thread keeps neither the element nor its queue's engine alive: to wait for it is nobody's duty.
         let (open, queue, element) = (self.opener(), Arc::downgrade(&self.queue), self.obj().downgrade());
         let load = move || {
-            let opened = open(&model.package, &model.options);
+            let turn = turn(&format!("{} {:?}", model.package.space(), model.options));
+            let opened = {
+                let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                if !queue.upgrade().is_some_and(|queue| queue.wants(job)) {
+                    return;
+                }
+                open(&model.package, &model.options)
+            };
             let Some(queue) = queue.upgrade() else { return };
             // Where NULL came first nobody wants to know, and the progress is canceled.
             match opened {
@@ -70,4 +78,17 @@ impl M2dEncode {
         self.queue.unload();
         self.set_model(None);
     }
+}
+
+/// Jobs for the same engine take turns: one that nobody wants any more when its turn comes need not begin.
+fn turn(key: &str) -> Arc<Mutex<()>> {
+    static TURNS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let turns = turns.get_or_insert_default();
+    turns.retain(|_, turn| turn.strong_count() > 0);
+    turns.get(key).and_then(Weak::upgrade).unwrap_or_else(|| {
+        let turn = Arc::default();
+        turns.insert(key.into(), Arc::downgrade(&turn));
+        turn
+    })
 }

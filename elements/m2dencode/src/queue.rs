@@ -198,6 +198,11 @@ impl Queue {
         state.generation
     }
 
+    /// Whether anybody waits for what the job loads.
+    pub fn wants(&self, job: u64) -> bool {
+        matches!(self.lock().engine, Engine::Loading(current) if current == job)
+    }
+
     /// The job has ended; whether anybody still wants what it loaded.
     pub fn loaded(&self, job: u64, engine: Option<Arc<dyn Windows>>) -> bool {
         let mut state = self.lock();

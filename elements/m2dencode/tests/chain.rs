@@ -227,6 +227,25 @@ fn two_pipelines_share_an_engine_while_a_third_one_stops() {
 }
 
 #[test]
+fn two_hundred_times_to_playing_and_back_at_any_moment_of_loading() {
+    gst::init().unwrap();
+    let encode: M2dEncode = gst::glib::Object::new();
+    encode.set_model(folder("tiny-tokens").to_str());
+    encode.set_execution_provider(ExecutionProvider::Cpu);
+    let bus = gst::Bus::new();
+    encode.set_bus(Some(&bus));
+    for cycle in 0..200 {
+        encode.set_state(gst::State::Playing).unwrap();
+        // Every other one stops while it loads.
+        if cycle % 2 == 0 {
+            wait_for_load(&bus);
+        }
+        encode.set_state(gst::State::Null).unwrap();
+    }
+    assert!(bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]).is_none());
+}
+
+#[test]
 fn sixteen_elements_share_one_engine() {
     let samples = signal(24_000);
     let expected: Vec<_> =

@@ -240,6 +240,43 @@ fn a_run_that_fails_is_an_error_and_ends_the_stream() {
 }
 
 #[test]
+fn a_package_whose_graph_takes_samples_is_given_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(common::folder("tiny-frames")).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let path = folder.path().join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest["frontend"] = serde_json::json!({ "kind": "in_graph" });
+    manifest["encoder"]["input"]["layout"] = "BT".into();
+    for (key, value) in
+        [("frames", 8_000), ("min_frames", 8_000), ("max_frames", 8_000), ("default_hop_frames", 4_000)]
+    {
+        manifest["window"][key] = value.into();
+    }
+    manifest["self_test"]["log_mel_max_abs"] = 0.0001.into();
+    std::fs::write(&path, manifest.to_string()).unwrap();
+
+    let element = element(Some(&instant().open));
+    element.set_model(folder.path().to_str());
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    element.set_state(gst::State::Ready).unwrap_or_else(|_| panic!("{}", error(&bus)));
+    let mut h = Harness::with_element(&element, Some("sink"), Some("src"));
+    h.set_live(false);
+    h.set_src_caps_str("audio/x-raw,format=F32LE,layout=interleaved,channels=1,rate=16000,channel=4");
+    for _ in 0..20 {
+        let bytes: Vec<u8> = (0..1_000).flat_map(|n| (n as f32 * 1e-4).to_ne_bytes()).collect();
+        h.push(gst::Buffer::from_mut_slice(bytes)).unwrap();
+    }
+    let out = finish(&mut h);
+    assert_eq!(windows(&out), [(0, 8_000), (4_000, 8_000), (8_000, 8_000), (12_000, 8_000)]);
+    assert_eq!(out[3].pts(), Some(gst::ClockTime::from_mseconds(750)));
+    assert_eq!(EmbeddingCaps::from_caps(&h.sinkpad().unwrap().current_caps().unwrap()).unwrap().channel, 4);
+}
+
+#[test]
 fn two_hundred_times_to_playing_and_back() {
     let control = instant();
     let element = element(Some(&control.open));

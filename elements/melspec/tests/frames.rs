@@ -150,9 +150,8 @@ fn capture_times_travel_from_samples_to_frames() {
 #[test]
 fn a_file_of_frames_has_four_bytes_for_each_band_and_nothing_else() {
     gst::init().unwrap();
-    let folder = std::env::temp_dir().join(format!("melspec-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("mel.f32");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mel.f32");
     let pipeline = gst::parse::launch(
         "audiotestsrc num-buffers=16 samplesperbuffer=1000 ! audio/x-raw,rate=16000,channels=1 ! identity name=i",
     );
@@ -168,5 +167,4 @@ fn a_file_of_frames_has_four_bytes_for_each_band_and_nothing_else() {
     assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(std::fs::metadata(&file).unwrap().len(), 101 * 80 * 4);
-    std::fs::remove_dir_all(folder).unwrap();
 }
