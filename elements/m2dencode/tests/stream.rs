@@ -267,7 +267,7 @@ fn a_package_whose_graph_takes_samples_is_given_them() {
     h.set_live(false);
     h.set_src_caps_str("audio/x-raw,format=F32LE,layout=interleaved,channels=1,rate=16000,channel=4");
     for _ in 0..20 {
-        let bytes: Vec<u8> = (0..1_000).flat_map(|n| (n as f32 * 1e-4).to_ne_bytes()).collect();
+        let bytes: Vec<u8> = (0..1_000).flat_map(|n| (n as f32 * 1e-4).to_le_bytes()).collect();
         h.push(gst::Buffer::from_mut_slice(bytes)).unwrap();
     }
     let out = finish(&mut h);

@@ -51,7 +51,7 @@ pub fn quiet(first: u64, frames: u64) -> gst::Buffer {
 fn values(first: u64, frames: u64, value: impl Fn(u64, usize) -> f32) -> gst::Buffer {
     let frames = first..first + frames;
     let all = frames.flat_map(|frame| (0..BANDS).map(move |band| (frame, band)));
-    let bytes: Vec<u8> = all.flat_map(|(frame, band)| value(frame, band).to_ne_bytes()).collect();
+    let bytes: Vec<u8> = all.flat_map(|(frame, band)| value(frame, band).to_le_bytes()).collect();
     let mut buffer = gst::Buffer::from_mut_slice(bytes);
     buffer.get_mut().unwrap().set_pts(time(first));
     buffer
@@ -205,7 +205,7 @@ pub fn rest(h: &mut Harness) -> Vec<gst::Buffer> {
 /// The values of a buffer.
 pub fn row(buffer: &gst::Buffer) -> Vec<f32> {
     let map = buffer.map_readable().unwrap();
-    map.as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)).collect()
+    map.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
 /// First frame and number of real frames of each window, as [`Fake`] gives them.
