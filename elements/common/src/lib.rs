@@ -13,3 +13,6 @@ pub mod result_meta;
 pub mod sparse;
 pub mod timeline;
 pub mod window_meta;
+
+/// The longest time that an element's property takes, in nanoseconds: a day.
+pub const LONGEST_TIME: u64 = 86_400_000_000_000;

@@ -27,6 +27,12 @@ pub enum Continuity {
     Restart,
 }
 
+/// A time, at most the last that there is.
+fn clock_time(ns: u128) -> ClockTime {
+    let ns = u64::try_from(ns).unwrap_or(u64::MAX);
+    ClockTime::from_nseconds(ns.min(ClockTime::MAX.nseconds()))
+}
+
 /// The times of a stream's steps.
 #[derive(Debug, Clone)]
 pub struct Timeline {
@@ -103,12 +109,12 @@ impl Timeline {
     /// The time of a step, counted from the stream's begin. `None` before the first buffer.
     pub fn time(&self, step: u64) -> Option<ClockTime> {
         let ns = self.anchor? + i128::from(self.ns(step));
-        Some(ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(0)))
+        Some(clock_time(u128::try_from(ns).unwrap_or(0)))
     }
 
     /// The time from step 0 to `steps`, rounded down.
     pub fn duration(&self, steps: u64) -> ClockTime {
-        ClockTime::from_nseconds(self.ns(steps))
+        clock_time(self.ns(steps).into())
     }
 
     fn ns(&self, steps: u64) -> u64 {
@@ -140,7 +146,7 @@ impl Timeline {
         };
         let Some(pts) = pts else { return Continuity::Follows };
         let difference = i128::from(pts.nseconds()) - expected;
-        let size = ClockTime::from_nseconds(u64::try_from(difference.abs()).unwrap_or(u64::MAX));
+        let size = clock_time(difference.unsigned_abs());
         let late = difference > 0;
 
         if discont && late && size > DEAD_ZONE && size <= LONGEST_FILL {
@@ -288,6 +294,18 @@ mod tests {
         assert_eq!(timeline.time(timeline.steps()), at(1_510));
         assert_eq!(timeline.take(at(2_511), 160, true, ClockTime::ZERO), Restart);
         assert_eq!(timeline.take(at(2_400), 160, true, ClockTime::ZERO), Restart);
+    }
+
+    #[test]
+    fn times_end_with_the_last_that_there_is() {
+        let mut timeline = Timeline::new(16_000, 160);
+        let last = ClockTime::MAX;
+        assert_eq!(timeline.take(Some(last - MS), 100, true, ClockTime::ZERO), Follows);
+        assert_eq!((timeline.time(0), timeline.time(1)), (Some(last - MS), Some(last)));
+        assert_eq!(timeline.duration(u64::MAX), last);
+        assert_eq!(timeline.gap(last, Some(last)), Follows);
+        assert_eq!(timeline.take(at(0), 100, false, ClockTime::ZERO), Restart);
+        assert_eq!(timeline.take(Some(last), 100, false, ClockTime::ZERO), Restart);
     }
 
     #[test]

@@ -75,6 +75,14 @@ impl WindowCutter {
         (self.filled == self.piece.len()).then(|| self.window(self.filled, false))
     }
 
+    /// How many windows the next `frames` frames make whole.
+    pub fn windows_after(&self, frames: u64) -> u64 {
+        let width = self.width.max(1) as u64;
+        let start = self.grid.start(self.index).saturating_sub(self.skip.div_ceil(width));
+        let so_far = start.saturating_add(self.filled as u64 / width);
+        self.grid.whole(so_far.saturating_add(frames)) - self.grid.whole(so_far)
+    }
+
     /// The stream has ended: lends the window that its end cut short, if that one is due ([`WindowGrid::last`]).
     ///
     /// A part of a frame at the very end is dropped. The next `take` begins a new stream.
@@ -165,6 +173,24 @@ mod tests {
             for chunk in [1, 2, 3, 5, 7, 34, 99, 100, 101, 684] {
                 assert_eq!(cut(grid, 5, &values, chunk), whole, "{window}/{hop} in chunks of {chunk}");
             }
+        }
+    }
+
+    #[test]
+    fn the_windows_that_frames_will_make_whole_are_known_before() {
+        for (window, hop) in [(4, 1), (4, 3), (4, 4), (4, 11)] {
+            let mut cutter = WindowCutter::new(WindowGrid::new(window, hop), 2);
+            for frames in [1, 3, 9, 2, 30, 1, 0, 5, 4] {
+                let expected = cutter.windows_after(frames);
+                let values = ramp(frames as usize * 2);
+                let mut values = &values[..];
+                let mut found = 0;
+                while cutter.take(&mut values).is_some() {
+                    found += 1;
+                }
+                assert_eq!(found, expected, "{window}/{hop}, {frames} frames");
+            }
+            assert!(cutter.windows_after(u64::MAX) > 0);
         }
     }
 

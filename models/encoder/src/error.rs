@@ -28,6 +28,14 @@ pub enum EncoderError {
     /// A hop of 0 frames.
     #[error("a hop of 0 frames: windows are at least 1 frame apart")]
     Hop,
+    /// A hop longer than caps can tell of.
+    #[error("a hop of {found} frames: windows are at most {max} frames apart")]
+    LongHop {
+        /// Asked for, in frames.
+        found: u32,
+        /// Longest.
+        max: u32,
+    },
     /// Steps of one window would lie between those of the next.
     #[error(
         "a hop of {hop} frames: with output=frames or tokens overlapping windows are a multiple of the encoder's \

@@ -64,7 +64,7 @@ impl WindowGrid {
 
     /// How many windows are whole once `frames` frames have come.
     pub fn whole(&self, frames: u64) -> u64 {
-        if frames < self.window { 0 } else { (frames - self.window) / self.hop + 1 }
+        if frames < self.window { 0 } else { ((frames - self.window) / self.hop).saturating_add(1) }
     }
 
     /// How many frames from the stream's start neither window `k` nor a later one needs.
@@ -138,7 +138,7 @@ impl StepGrid {
     /// The hops next to this one that fit: the nearest below (never 0) and the nearest above.
     pub fn nearest_hops(&self) -> (u32, u32) {
         let below = self.hop / self.frames_per_step * self.frames_per_step;
-        (below.max(self.frames_per_step), below + self.frames_per_step)
+        (below.max(self.frames_per_step), below.saturating_add(self.frames_per_step))
     }
 
     /// Frames at the start of a window whose steps earlier windows give: for [`WindowGrid::with_lead`].
@@ -291,5 +291,6 @@ mod tests {
         assert!(!steps.fits());
         assert_eq!(steps.nearest_hops(), (96, 112));
         assert_eq!(StepGrid::new(16, 1001, 3).nearest_hops(), (16, 16));
+        assert_eq!(StepGrid::new(16, 1001, u32::MAX).nearest_hops(), (u32::MAX - 15, u32::MAX));
     }
 }

@@ -59,4 +59,4 @@ pub use normalize::{Normalizer, Statistics};
 pub use open::open;
 pub use options::EncoderOptions;
 pub use plan::Plan;
-pub use prepare::{Preparer, WindowJob, WindowStream, condition};
+pub use prepare::{Preparer, WindowJob, WindowStream};

@@ -112,6 +112,9 @@ fn window(manifest: &Manifest, asked: Option<u32>) -> Result<u32, EncoderError> 
     Ok(frames)
 }
 
+/// Frames from one window's start to the next one's at most: caps carry it as an int.
+const LONGEST_HOP: u32 = i32::MAX as u32;
+
 fn hop(
     manifest: &Manifest,
     asked: Option<u32>,
@@ -121,6 +124,9 @@ fn hop(
     let hop = asked.unwrap_or(manifest.window.default_hop_frames);
     if hop == 0 {
         return Err(EncoderError::Hop);
+    }
+    if hop > LONGEST_HOP {
+        return Err(EncoderError::LongHop { found: hop, max: LONGEST_HOP });
     }
     if output == Output::Clip {
         return Ok((hop, None));

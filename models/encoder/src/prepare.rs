@@ -1,6 +1,6 @@
 //! Windows to jobs: level, normalisation, padding. What of it depends on the stream lives here, not in the engine.
 
-use listen_features::{Level, silence_value};
+use listen_features::{Conditioning, Level, silence_value};
 use listen_package::{Audio, Frontend, Manifest, ShortPad};
 
 use crate::{EncoderError, Normalizer, Plan, Statistics, Window, WindowCutter, WindowGrid};
@@ -61,7 +61,7 @@ pub struct Preparer {
 enum Meter {
     Mel(Level),
     /// Frames are samples: mean square relative to a full-scale sine; and what is done to them before the graph.
-    Samples(Audio),
+    Samples(Conditioning),
 }
 
 impl Preparer {
@@ -72,7 +72,7 @@ impl Preparer {
     pub fn new(manifest: &Manifest, plan: &Plan) -> Result<Self, EncoderError> {
         let (silence, meter) = match &manifest.frontend {
             Frontend::Logmel(front_end) => (silence_value(front_end), Meter::Mel(Level::new(front_end)?)),
-            Frontend::InGraph => (0.0, Meter::Samples(manifest.audio.clone())),
+            Frontend::InGraph => (0.0, Meter::Samples(conditioning(&manifest.audio))),
         };
         Ok(Self {
             width: plan.width,
@@ -180,21 +180,14 @@ impl Meter {
     fn scaled(&self, value: f32) -> f32 {
         match self {
             Meter::Mel(_) => value,
-            Meter::Samples(audio) => condition(audio, value),
+            Meter::Samples(conditioning) => conditioning.apply(value),
         }
     }
 }
 
-/// A sample as the front end takes it: rounded to 16 bits where the model was trained so, and scaled.
-///
-/// Where the front end is outside the graph, whoever computes the frames does this before.
-pub fn condition(audio: &Audio, sample: f32) -> f32 {
-    let rounded = if audio.int16_roundtrip {
-        (f64::from(sample.clamp(-1.0, 1.0)) * 32_767.0).round() / 32_767.0
-    } else {
-        f64::from(sample)
-    };
-    (rounded * audio.pre_scale) as f32
+/// What a package wants done to samples. Where the front end is outside the graph, whoever makes the frames does it.
+pub(crate) fn conditioning(audio: &Audio) -> Conditioning {
+    Conditioning { pre_scale: audio.pre_scale, int16_roundtrip: audio.int16_roundtrip }
 }
 
 /// One stream from frames to jobs: a cutter and what prepares its windows.
@@ -224,6 +217,11 @@ impl WindowStream {
         while let Some(window) = self.cutter.take(&mut values) {
             job(self.preparer.prepare(&window));
         }
+    }
+
+    /// How many windows the next `frames` frames make whole.
+    pub fn windows_after(&self, frames: u64) -> u64 {
+        self.cutter.windows_after(frames)
     }
 
     /// The stream has ended: the window that its end cut short, if that one is due.

@@ -3,7 +3,7 @@
 use listen_features::log_mel;
 use listen_package::{Manifest, Output, Package, PackageError, Precision, SelfTest};
 
-use crate::{EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, condition};
+use crate::{EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, prepare};
 
 /// Smallest cosine where the graph has not the full precision. Exporters refuse a mean below 0.995; one window may be
 /// a little below the mean.
@@ -26,7 +26,8 @@ pub(crate) fn run(
     let (_, samples) = package.tensor_f32(&test.file, "samples")?;
     let frames = match package.front_end() {
         Some(front_end) => {
-            let samples: Vec<f32> = samples.iter().map(|&s| condition(&manifest.audio, s)).collect();
+            let mut samples = samples;
+            prepare::conditioning(&manifest.audio).apply_to(&mut samples);
             let frames = log_mel(front_end, &samples)?;
             if let Some(expected) = optional(package, test, "log_mel")? {
                 compare_log_mel(test, &frames, &expected, front_end.n_mels as usize)?;

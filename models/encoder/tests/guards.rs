@@ -195,3 +195,22 @@ fn windows_and_hops_that_the_encoder_cannot_take_are_refused_with_what_it_can() 
         "the package cannot give output=tokens: its encoder gives one vector a window"
     );
 }
+
+#[test]
+fn a_hop_that_caps_cannot_tell_of_is_refused_and_the_longest_one_works() {
+    let package = open(&folder("tiny-frames"));
+    for output in [Output::Clip, Output::Frames] {
+        let plan = |hop: u32| {
+            let options =
+                EncoderOptions { hop_frames: Some(hop), output: Some(output), ..EncoderOptions::default() };
+            listen_encoder::Plan::new(package.manifest(), &options)
+        };
+        let error = plan(u32::MAX).expect_err("too long");
+        assert!(matches!(error, EncoderError::LongHop { found: u32::MAX, .. }), "{error}");
+        let plan = plan(i32::MAX as u32).expect("the longest hop");
+        let mut windows = 0;
+        let mut stream = listen_encoder::WindowStream::new(package.manifest(), &plan).unwrap();
+        stream.push(&vec![0.0; plan.width * plan.window_frames as usize * 3], |_| windows += 1);
+        assert_eq!((windows, stream.finish()), (1, None));
+    }
+}

@@ -28,8 +28,10 @@
 //! * [`LogMel`]: the continuous stream (`edge=rolling`), [`log_mel`]: a whole recording at once.
 //! * [`ExactWindows`]: windows whose frames are those of the window cut out of the recording (`edge=exact`).
 //! * [`FrontEnd`]: every number that frames depend on, with those of published models as presets.
+//! * [`Conditioning`]: what a model wants done to samples before.
 //! * [`Level`]: how loud a window of frames is; [`silence_value`]: the frames' value for digital silence.
 mod analysis;
+mod condition;
 mod error;
 mod exact;
 mod exp;
@@ -41,6 +43,7 @@ mod preset;
 mod samples;
 mod stream;
 
+pub use condition::{Conditioning, from_s16le};
 pub use error::FrontEndError;
 pub use exact::ExactWindows;
 pub use filterbank::{Filterbank, hz_to_mel, mel_to_hz};

@@ -1,7 +1,9 @@
 //! Caps of a mel stream.
 
 use gst::prelude::*;
-use listen_features::{FrontEnd, Log, MelNorm, MelScale, PadMode, Spectrum, TriangleDomain, Window};
+use listen_features::{
+    Conditioning, FrontEnd, Log, MelNorm, MelScale, PadMode, Spectrum, TriangleDomain, Window,
+};
 
 use super::fields::{Fields, dims, number, word};
 use super::{CapsError, LOG_MEL, MIXED, tensor};
@@ -129,19 +131,9 @@ impl MelFormat {
         Ok(Self { front_end, pre_scale, int16_roundtrip: f.bool_or("int16-roundtrip", false)?, edge })
     }
 
-    /// Does to samples what comes before the front end: rounds them to 16 bits and scales them, where that is asked
-    /// for. The encoder's `condition` does the same.
-    pub fn condition(&self, samples: &mut [f32]) {
-        if self.int16_roundtrip {
-            for sample in &mut *samples {
-                *sample = ((f64::from(sample.clamp(-1.0, 1.0)) * 32_767.0).round() / 32_767.0) as f32;
-            }
-        }
-        if self.pre_scale != 1.0 {
-            for sample in samples {
-                *sample = (f64::from(*sample) * self.pre_scale) as f32;
-            }
-        }
+    /// What is done to samples before the front end.
+    pub fn conditioning(&self) -> Conditioning {
+        Conditioning { pre_scale: self.pre_scale, int16_roundtrip: self.int16_roundtrip }
     }
 
     /// Nothing, if `found` means the same frames.

@@ -28,6 +28,9 @@
 //! | `rows-per-step` | int | `tokens`: rows that a time step has, one per row of patches over frequency |
 //! | `channel` | int | as above |
 //!
+//! Values are float32 in little-endian byte order on every machine, row after row without gaps: a stream that was
+//! written to a file or sent to another machine reads as it is.
+//!
 //! Arrays intersect literally and doubles do not intersect with ints: templates leave `dims` out, and no field is a
 //! double. `dims` is checked when CAPS arrive.
 
