@@ -76,6 +76,7 @@ use gst::subclass::prelude::*;
 mod imp;
 mod output;
 mod pads;
+mod prepare;
 mod record;
 mod settings;
 mod stream;

@@ -6,13 +6,16 @@ use std::sync::atomic::Ordering;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_listen_common::caps::EmbeddingCaps;
+use gst_listen_common::errors;
 use listen_package::Output as Embeds;
-use listen_zeroshot::EndReason;
+use listen_zeroshot::{EndReason, MatchError};
 
 use crate::imp::{CAT, ClapMatch};
 use crate::output::{self, Form};
+use crate::prepare::{ListenError, Target};
+use crate::record;
 use crate::stream::Todo;
-use crate::worker::{ListenError, NotReady, Target};
+use crate::worker::NotReady;
 
 impl ClapMatch {
     pub(crate) fn sink_chain(
@@ -108,15 +111,16 @@ impl ClapMatch {
     }
 
     fn fail(&self, error: &ListenError) {
-        match error {
-            ListenError::File { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::OpenRead, ("{error}"));
+        let message = match error {
+            ListenError::Package(error) | ListenError::Match(MatchError::Package(error)) => {
+                errors::package(error)
             }
-            ListenError::Dim { .. } => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
-            }
-            _ => gst::element_imp_error!(self, gst::LibraryError::Settings, ("{error}")),
-        }
+            ListenError::Match(MatchError::Runtime(error)) => errors::runtime(error),
+            ListenError::File { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
+            ListenError::Dim { .. } => gst::error_msg!(gst::StreamError::Format, ("{error}")),
+            _ => gst::error_msg!(gst::LibraryError::Settings, ("{error}")),
+        };
+        self.post_error_message(message);
     }
 
     pub(crate) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
@@ -138,7 +142,7 @@ impl ClapMatch {
             gst::EventView::Gap(e) => {
                 let (start, duration) = e.get();
                 let hole = e.gap_flags().contains(gst::GapFlags::DATA);
-                self.gap(start, start + duration.unwrap_or_default(), hole, event.clone())
+                self.gap(start, start.saturating_add(duration.unwrap_or_default()), hole, event.clone())
             }
             gst::EventView::Eos(_) => {
                 self.end(EndReason::Eos);
@@ -304,10 +308,8 @@ impl ClapMatch {
         todo: Todo,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let writable = buffer.make_mut();
-        for meta in &todo.metas {
-            if let Err(error) = meta.attach(writable) {
-                gst::warning!(CAT, imp = self, "no meta: {error}");
-            }
+        if let Some(Err(error)) = record::merged(&todo.metas).map(|meta| meta.attach(writable)) {
+            gst::warning!(CAT, imp = self, "no meta: {error}");
         }
         self.src.push(buffer)
     }

@@ -35,6 +35,28 @@ pub fn result(window: &Window, settings: &Settings, times: &EventTimes) -> Windo
     }
 }
 
+/// The results of a buffer's time steps as one, because who reads a meta gets one: each label's highest score, the highest
+/// first, and all that changed.
+pub fn merged(results: &[WindowResult]) -> Option<WindowResult> {
+    let (first, rest) = results.split_first()?;
+    let mut all = first.clone();
+    for result in rest {
+        let end = result.timestamp.saturating_add(result.duration);
+        all.duration = all.duration.max(end.saturating_sub(all.timestamp));
+        all.level = [all.level, result.level].into_iter().flatten().reduce(f64::max);
+        all.events.extend(result.events.iter().cloned());
+        for score in &result.scores {
+            match all.scores.iter_mut().find(|known| known.index == score.index) {
+                Some(known) if known.score >= score.score => {}
+                Some(known) => *known = score.clone(),
+                None => all.scores.push(score.clone()),
+            }
+        }
+    }
+    all.scores.sort_by(|a, b| b.score.total_cmp(&a.score));
+    Some(all)
+}
+
 /// A change of an event.
 pub fn record(change: &Change, times: &EventTimes) -> EventRecord {
     let event = change.event();

@@ -31,6 +31,10 @@ impl From<Score> for ScoreKind {
     }
 }
 
+/// A pause that belongs to a sound: on scenes of known times event-F1 rises by a half with it (MODEL_CARD.md of the default
+/// package).
+const HOLD_TIME: u64 = 500_000_000;
+
 /// A threshold that is not set: the package's own holds.
 const UNSET: f64 = -1.0;
 
@@ -81,7 +85,7 @@ impl Default for Settings {
             offset_threshold: UNSET,
             smoothing: 0,
             min_duration: 0,
-            hold_time: 0,
+            hold_time: HOLD_TIME,
             top_k: 0,
             update_interval: 0,
             post_messages: false,
@@ -212,68 +216,75 @@ pub fn properties() -> &'static [glib::ParamSpec] {
         vec![
             text("model", "Model package",
                 "Folder of the model package that the embeddings come from; needed only where no element of this \
-                 process has that package open, as for embeddings from a file"),
+                 process has that package open, as for embeddings from a file."),
             glib::ParamSpecBoolean::builder("accept-license")
                 .nick("Accept the licence")
-                .blurb("Agree to the licence of the package named by model, where it asks for that")
+                .blurb("Whether the terms of the licence of the package named by model are accepted, where it asks for that.")
                 .mutable_playing()
                 .build(),
             text("labels", "Labels",
-                "Sounds to listen for, with ; between them; \\; is a semicolon in a label. They add to those of \
-                 labels-file; without any, the package's own labels are listened for, where it has some"),
+                "Sounds to listen for, with ; between them. \\; is a semicolon in a label (gst-launch takes one backslash away). They add to those of \
+                 labels-file. Without any, the package's own labels are listened for, where it has some."),
             text("labels-file", "File of labels",
-                "JSON file of sounds to listen for, each with names by language, prompts, thresholds, durations and group"),
+                "JSON file of sounds to listen for, each with names by language, prompts, thresholds, durations and group."),
             text("prompt", "Prompt templates",
                 "Sentences that a label is put into at {} before it is embedded, with ; between them; their mean \
-                 counts. Unset: the package's"),
+                 counts. Unset they are the package's."),
             text("background", "Background labels",
                 "Sounds that the labels are told apart from, with ; between them; they add to the package's and are \
-                 never reported"),
+                 never reported."),
             threshold("threshold", "Onset threshold",
-                "Score from which on an event begins, 0 to 1 for calibrated scores; -1: the package's. A label's own in \
-                 labels-file comes first"),
+                "Score from which on an event begins, 0 to 1 for calibrated scores. -1 means the package's. A label's own in \
+                 labels-file comes first."),
             threshold("offset-threshold", "Offset threshold",
-                "Score below which an event ends, not above threshold; -1: as far below threshold as the package has it"),
+                "Score below which an event ends, not above threshold. -1 means as far below threshold as the package has it."),
             time("smoothing", "Smoothing",
-                "Time constant of an exponential mean over the scores of a label, in nanoseconds; 0: none. It makes \
-                 scores slower, not later: outputs are not held back", MAX_SMOOTHING),
+                "Time constant of an exponential mean over the scores of a label, in nanoseconds. 0 means none. It makes \
+                 scores slower, not later: outputs are not held back.", MAX_SMOOTHING),
             time("min-duration", "Shortest event",
-                "Events that are shorter than this, in nanoseconds, are not reported; a start is told of once it is certain",
+                "Events that are shorter than this, in nanoseconds, are not reported. A start is told of once it is certain.",
                 MAX_SPAN),
-            time("hold-time", "Hold time",
-                "A pause of up to this, in nanoseconds, does not end an event; the offset is the start of the pause",
-                MAX_SPAN),
+            glib::ParamSpecUInt64::builder("hold-time")
+                .nick("Hold time")
+                .blurb(
+                    "A pause of up to this, in nanoseconds, does not end an event. The offset is the start of the pause that \
+                     does.",
+                )
+                .maximum(MAX_SPAN)
+                .default_value(HOLD_TIME)
+                .mutable_playing()
+                .build(),
             glib::ParamSpecUInt::builder("top-k")
                 .nick("Best labels")
-                .blurb("Only this many labels with the highest scores of a window may begin an event, and are told of; 0: all")
+                .blurb("Only this many labels with the highest scores of a window may begin an event, and are told of. 0 means all.")
                 .maximum(1_000)
                 .mutable_playing()
                 .build(),
             glib::ParamSpecEnum::builder_with_default("score", Score::default())
                 .nick("Kind of score")
-                .blurb("What a score is; thresholds are in the same unit")
+                .blurb("What a score is. Thresholds are in the same unit.")
                 .mutable_playing()
                 .build(),
             glib::ParamSpecString::builder("language")
                 .nick("Language")
-                .blurb("Language of the labels' names in lines for people, as in labels-file (en, de, pt-BR)")
+                .blurb("Language of the labels' names in lines for people, as in labels-file (en, de, pt-BR).")
                 .default_value("en")
                 .mutable_playing()
                 .build(),
             time("update-interval", "Update interval",
-                "An event that goes on is told of again after so long, in nanoseconds; 0: only its start and end", MAX_SPAN),
+                "An event that goes on is told of again after so long, in nanoseconds. 0 means that only its start and end are told of.", MAX_SPAN),
             glib::ParamSpecBoolean::builder("post-messages")
                 .nick("Post scores")
-                .blurb("Post an element message clapmatch with the scores of each window; messages audio-event are always posted")
+                .blurb("Post an element message clapmatch with the scores of each window. Messages audio-event are always posted.")
                 .mutable_playing()
                 .build(),
             time("interval", "Interval of score messages",
-                "At least so long between the windows of two messages clapmatch, in nanoseconds; 0: every window", MAX_SPAN),
+                "At least so long between the windows of two messages clapmatch, in nanoseconds. 0 means every window.", MAX_SPAN),
             glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                 .nick("Statistics")
                 .blurb(
                     "Windows scored, silent, passed unscored while the labels were being read; events started, updated, ended \
-                     and active; labels; time that reading the labels took, in nanoseconds",
+                     and active; labels; time that reading the labels took, in nanoseconds.",
                 )
                 .read_only()
                 .build(),

@@ -15,9 +15,9 @@ use listen_zeroshot::{
 };
 
 use crate::output::{Form, Line, Observer, Report};
+use crate::prepare::Prepared;
 use crate::record::{record, result};
 use crate::settings::Settings;
-use crate::worker::Prepared;
 
 /// A hole in the stream that is longer ends what is active.
 const LONG_GAP: ClockTime = ClockTime::SECOND;
@@ -173,8 +173,8 @@ impl Stream {
             let span = match step {
                 None => self.clip_span(pts.nseconds(), whole.nseconds()),
                 Some(step) => {
-                    let start = pts.nseconds() + index * step;
-                    Span::new(start, start + step, step)
+                    let start = pts.nseconds().saturating_add(index.saturating_mul(step));
+                    Span::new(start, start.saturating_add(step), step)
                 }
             };
             self.end_before(span.start, wishes, todo);
@@ -199,10 +199,13 @@ impl Stream {
             return self.end(EndReason::Gap, Some(begins.min(last.end)), wishes, todo);
         }
         let mut changes = Vec::new();
-        while !hole && last.step > 0 && last.start.saturating_add(2 * last.step) <= end.nseconds() {
+        while !hole
+            && last.step > 0
+            && last.start.saturating_add(last.step.saturating_mul(2)) <= end.nseconds()
+        {
             let length = last.end - last.start;
             last.start += last.step;
-            last.end = last.start + length;
+            last.end = last.start.saturating_add(length);
             let Some(listening) = &mut self.listening else { return };
             self.tally.silent += 1;
             listening.detector.push_silence(
@@ -243,7 +246,11 @@ impl Stream {
         }
         let events = std::mem::take(&mut self.carried);
         let start = events.iter().map(|event| event.timestamp).min().unwrap_or_default();
-        let end = events.iter().map(|event| event.timestamp + event.duration).max().unwrap_or_default();
+        let end = events
+            .iter()
+            .map(|event| event.timestamp.saturating_add(event.duration))
+            .max()
+            .unwrap_or_default();
         Some(WindowResult {
             timestamp: start,
             running_time: self.times.running_time(start),
@@ -290,13 +297,13 @@ impl Stream {
             Some(last) if start > last.start => (start - last.start).min(length),
             _ => length,
         };
-        Span::new(start, start + length, step)
+        Span::new(start, start.saturating_add(length), step)
     }
 
     /// A window that does not go on from the last one ends what is active.
     fn end_before(&mut self, start: u64, wishes: Wishes, todo: &mut Todo) {
         let Some(last) = self.last else { return };
-        let hole = start.saturating_sub(last.end.max(last.start + last.step));
+        let hole = start.saturating_sub(last.end.max(last.start.saturating_add(last.step)));
         if start < last.start || hole > LONG_GAP.nseconds() {
             self.end(EndReason::Gap, None, wishes, todo);
         }

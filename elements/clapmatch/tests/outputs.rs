@@ -113,18 +113,22 @@ fn what_ends_with_the_stream_goes_as_an_event_before_eos() {
 }
 
 #[test]
-fn a_buffer_of_time_steps_has_a_meta_for_each() {
+fn a_buffer_of_time_steps_has_one_meta_with_the_best_of_each_label() {
     let package = common::tiny_clip();
-    let mut bench = Bench::of(package, Output::Frames, EMBEDDING, &[LABELS]);
+    let mut bench = Bench::of(package, Output::Frames, EMBEDDING, &[LABELS, ("hold-time", "0")]);
     let (low, quiet) =
         (common::embedding(&bench.package, "low tone"), common::embedding(&bench.package, "silence"));
     let rows: Vec<f32> = [&quiet, &quiet, &low, &low, &low, &quiet].into_iter().flatten().copied().collect();
     bench.h.push(common::buffer(&rows, s(5.0), s(0.6))).unwrap();
     assert_eq!(bench.events(), ["start low tone 5.2-5.3", "end low tone 5.2-5.5"]);
     let buffer = bench.h.pull().unwrap();
-    let metas: Vec<WindowResult> = WindowResult::all_of(&buffer);
-    let starts: Vec<_> = metas.iter().map(|meta| meta.timestamp).collect();
-    assert_eq!(starts, [s(5.0), s(5.1), s(5.2), s(5.3), s(5.4), s(5.5)]);
+    assert_eq!(buffer.iter_meta::<gst::Meta>().count(), 1);
+    let result = WindowResult::from_buffer(&buffer).unwrap();
+    assert_eq!((result.timestamp, result.duration, result.step), (s(5.0), s(0.6), s(0.1)));
+    assert_eq!(result.scores[0].label, "low tone");
+    assert!(result.scores[0].score > 0.99, "the best of its six steps");
+    assert_eq!(result.scores.len(), 3);
+    assert_eq!(result.events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["start", "end"]);
 }
 
 #[test]

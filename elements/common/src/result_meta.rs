@@ -250,17 +250,6 @@ impl WindowResult {
         WindowResult::from_structure(meta.structure())
     }
 
-    /// Reads every one of a buffer's: one per time step where several are in it.
-    pub fn all_of(buffer: &gst::BufferRef) -> Vec<WindowResult> {
-        register();
-        let custom = buffer.iter_meta::<gst::Meta>();
-        let own = custom.filter_map(|meta| {
-            let structure = meta.try_as_custom_meta()?.structure();
-            structure.has_name(RESULT).then(|| WindowResult::from_structure(structure)).flatten()
-        });
-        own.collect()
-    }
-
     /// A serialized custom event that carries it where there is no buffer to put it on: at EOS, flush and long gaps.
     pub fn to_event(&self) -> gst::Event {
         gst::event::CustomDownstream::new(self.to_structure())

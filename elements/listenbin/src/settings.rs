@@ -111,7 +111,7 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 .nick("Channels")
                 .blurb(
                     "Which channels are listened to: downmix (all mixed into one), first, each (every one by itself, \
-                     its number in every event), or the number of one, counted from 0",
+                     its number in every event), or the number of one, counted from 0.",
                 )
                 .default_value("downmix")
                 .mutable_ready()
@@ -120,7 +120,7 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 .nick("Statistics")
                 .blurb(
                     "Whether upstream is live; buffers that were analysed, and buffers and nanoseconds that the analysis had \
-                     no room for; the statistics of the elements inside, one of each per channel listened to",
+                     no room for; the statistics of the elements inside, one of each per channel listened to.",
                 )
                 .read_only()
                 .build(),

@@ -1,6 +1,7 @@
 //! A clapmatch with the embeddings of labels as sounds: what is pushed as "low tone" is heard as "low tone".
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub struct Bench {
     pub package: Arc<Package>,
     /// Windows pushed.
     pub count: u64,
+    /// Messages that were taken from the bus and not looked at yet.
+    kept: RefCell<Vec<gst::Message>>,
 }
 
 impl Bench {
@@ -57,7 +60,7 @@ impl Bench {
         let mut h = Harness::with_element(&element, Some("sink"), Some("src"));
         h.set_sink_caps(sink.parse().unwrap());
         h.set_src_caps(caps(&package, output).to_caps());
-        Bench { h, element, bus, package, count: 0 }
+        Bench { h, element, bus, package, count: 0, kept: RefCell::default() }
     }
 
     /// Pushes one window a second that sounds like each of `labels`.
@@ -95,14 +98,25 @@ impl Bench {
 
     /// The structures of the element messages posted since the last call.
     pub fn messages(&self, name: &str) -> Vec<gst::Structure> {
-        let mut all = Vec::new();
-        while let Some(message) = self.bus.pop_filtered(&[gst::MessageType::Element]) {
-            let structure = message.structure().unwrap().to_owned();
-            if structure.name() == name {
-                all.push(structure);
-            }
-        }
-        all
+        self.collect();
+        let all =
+            self.kept.take().into_iter().filter_map(|message| message.structure().map(|s| s.to_owned()));
+        all.filter(|structure| structure.name() == name).collect()
+    }
+
+    fn collect(&self) {
+        self.kept
+            .borrow_mut()
+            .extend(std::iter::from_fn(|| self.bus.pop_filtered(&[gst::MessageType::Element])));
+    }
+
+    /// How often another list of labels has taken effect since the last call of [`Bench::messages`].
+    fn label_changes(&self) -> usize {
+        self.collect();
+        let kept = self.kept.borrow();
+        kept.iter()
+            .filter(|message| message.structure().is_some_and(|s| s.name() == "labels-changed"))
+            .count()
     }
 
     /// `start low tone 0.0-2.0` of each event message since the last call.
@@ -126,14 +140,14 @@ impl Bench {
         self.bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[kind]).expect("it comes")
     }
 
-    /// Hears windows until another list has taken effect.
-    pub fn hear_until_labels_change(&mut self, label: &str) {
+    /// Sets a property and hears windows until another list has taken effect.
+    pub fn hear_while_setting(&mut self, label: &str, property: &str, value: &str) {
+        let before = self.label_changes();
+        self.element.set_property(property, value);
         for _ in 0..6_000 {
             self.hear(&[label]);
-            if let Some(message) =
-                self.bus.iter().find(|m| m.structure().is_some_and(|s| s.name() == "labels-changed"))
-            {
-                return drop(message);
+            if self.label_changes() > before {
+                return;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
