@@ -11,6 +11,8 @@ use crate::channel::Pick;
 /// Audio that may wait for an analysis. Everything behind it decouples by itself; this is for what converts the samples.
 const ROOM: ClockTime = ClockTime::from_seconds(2);
 
+type OnCaps = Box<dyn Fn(&gst_audio::AudioInfo) + Send + Sync>;
+
 enum Item {
     Buffer(gst::Buffer),
     Event(gst::Event),
@@ -25,7 +27,7 @@ pub struct Lane {
     state: Mutex<State>,
     changed: Condvar,
     /// Called before CAPS go down.
-    on_caps: OnceLock<Box<dyn Fn(&gst_audio::AudioInfo) + Send + Sync>>,
+    on_caps: OnceLock<OnCaps>,
     /// The outlet's pad at the branch's end.
     pub end: OnceLock<gst::Pad>,
 }
@@ -142,7 +144,7 @@ impl Lane {
         let length = copy.duration().unwrap_or_default();
         let mut dropped = false;
         // A buffer that is longer than the room waits for an empty queue.
-        while state.waiting > ClockTime::ZERO && state.waiting + length > ROOM {
+        while state.waiting > ClockTime::ZERO && state.waiting.saturating_add(length) > ROOM {
             if state.flushing || state.dead {
                 return dropped;
             }
@@ -161,7 +163,7 @@ impl Lane {
         {
             copy.set_flags(gst::BufferFlags::DISCONT);
         }
-        state.waiting += length;
+        state.waiting = state.waiting.saturating_add(length);
         state.queue.push_back(Item::Buffer(copy));
         drop(state);
         self.changed.notify_all();
@@ -339,7 +341,7 @@ impl State {
 
     fn count_dropped(&mut self, duration: Option<ClockTime>) {
         self.counts.dropped += 1;
-        self.counts.dropped_time += duration.unwrap_or_default();
+        self.counts.dropped_time = self.counts.dropped_time.saturating_add(duration.unwrap_or_default());
         self.discont = true;
     }
 }

@@ -309,7 +309,7 @@ impl Sent {
         match own(line.running_time) {
             Some(start) => {
                 let length = line.end.saturating_sub(line.start);
-                Line { start, end: start + length, ..line }
+                Line { start, end: start.saturating_add(length), ..line }
             }
             None => line,
         }

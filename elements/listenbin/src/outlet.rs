@@ -266,7 +266,7 @@ impl OutletImp {
             }
             gst::EventView::Gap(gap) => {
                 let (start, duration) = gap.get();
-                self.reached(pad, start + duration.unwrap_or_default());
+                self.reached(pad, start.saturating_add(duration.unwrap_or_default()));
             }
             gst::EventView::Eos(_) => self.eos(pad, &event),
             gst::EventView::FlushStart(_) => {
