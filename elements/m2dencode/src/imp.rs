@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_listen_common::LONGEST_TIME;
 use gst_listen_common::caps::{embedding_template, mel_template};
 use gst_listen_common::progress::Progress;
 
@@ -17,7 +18,7 @@ use crate::engine::{self, Open};
 use crate::input::Input;
 use crate::model::OpenModel;
 use crate::queue::Queue;
-use crate::settings::{Edge, ExecutionProvider, Output, Overload, Precision, Settings};
+use crate::settings::{Edge, ExecutionProvider, ONE_HOP, Output, Overload, Precision, Settings};
 use crate::stats::Runs;
 use crate::task::Watch;
 
@@ -48,9 +49,9 @@ pub struct M2dEncode {
     #[property(name = "precision", type = Precision, member = precision, get, set, mutable_ready, nick = "Precision",
         blurb = "Which of the model package's graphs runs.",
         builder(Precision::default()))]
-    #[property(name = "window", type = u64, member = window, get, set, mutable_ready, nick = "Window",
+    #[property(name = "window", type = u64, member = window, get, set, mutable_ready, maximum = LONGEST_TIME, nick = "Window",
         blurb = "Length of a window in nanoseconds, rounded to whole frames. 0 leaves it to the model package.")]
-    #[property(name = "hop", type = u64, member = hop, get, set, mutable_ready, nick = "Hop",
+    #[property(name = "hop", type = u64, member = hop, get, set, mutable_ready, maximum = LONGEST_TIME, nick = "Hop",
         blurb = "Nanoseconds from one window's start to the next one's, rounded to whole frames. 0 leaves it to the model package.")]
     #[property(name = "edge", type = Edge, member = edge, get, set, mutable_ready, nick = "Edge",
         blurb = "Whether a window's edge frames see the samples around it.",
@@ -66,11 +67,11 @@ pub struct M2dEncode {
     #[property(name = "max-batch", type = u32, member = max_batch, get, set, mutable_ready, maximum = 1_024,
         nick = "Largest batch",
         blurb = "Windows, also of other elements, that are encoded together. 0 means 1 on a CPU, where batches do not pay, and 8 on a GPU.")]
-    #[property(name = "max-wait", type = u64, member = max_wait, get, set, mutable_ready, nick = "Longest wait",
+    #[property(name = "max-wait", type = u64, member = max_wait, get, set, mutable_ready, maximum = LONGEST_TIME, nick = "Longest wait",
         blurb = "Nanoseconds that a window may wait for others to be encoded with it. It adds to the latency.")]
-    #[property(name = "inference-latency", type = u64, member = inference_latency, get, set, mutable_ready,
-        default = Settings::default().inference_latency, nick = "Latency of inference",
-        blurb = "Nanoseconds that a live pipeline allows for encoding a window; slower than that is overload. The largest value means one hop.")]
+    #[property(name = "inference-latency", type = u64, member = inference_latency, get,
+        set = Self::set_inference_latency, mutable_ready, default = Settings::default().inference_latency, nick = "Latency of inference",
+        blurb = "Nanoseconds that a live pipeline allows for encoding a window; slower than that is overload. More than a day is taken as a day; -1, the largest value, means one hop.")]
     #[property(name = "overload", type = Overload, member = overload, get, set = Self::set_overload, mutable_playing,
         nick = "Overload",
         blurb = "What happens when windows come faster than they are encoded. Whole windows are dropped, never frames.",
@@ -78,7 +79,7 @@ pub struct M2dEncode {
     #[property(name = "gate", type = f64, member = gate, get, set = Self::set_gate, mutable_playing,
         minimum = -140.0, maximum = 100.0, default = Settings::default().gate, nick = "Gate",
         blurb = "Windows whose level lies below it are not encoded, in dB relative to a full-scale sine of 1 kHz through the same front end. -140 means that all are.")]
-    #[property(name = "watchdog", type = u64, member = watchdog, get, set = Self::set_watchdog, mutable_playing,
+    #[property(name = "watchdog", type = u64, member = watchdog, get, set = Self::set_watchdog, mutable_playing, maximum = LONGEST_TIME,
         nick = "Watchdog",
         blurb = "Nanoseconds in PLAYING without a window after which a warning is posted. 0 means never.")]
     settings: Mutex<Settings>,
@@ -137,6 +138,13 @@ impl M2dEncode {
 
     pub(crate) fn set_ended(&self, ended: bool) {
         self.ended.store(ended, Ordering::Release);
+    }
+
+    fn set_inference_latency(&self, inference_latency: u64) {
+        self.lock(&self.settings).inference_latency = match inference_latency {
+            ONE_HOP => ONE_HOP,
+            ns => ns.min(LONGEST_TIME),
+        };
     }
 
     fn set_overload(&self, overload: Overload) {

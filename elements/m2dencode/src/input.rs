@@ -8,7 +8,6 @@ use gst_listen_common::reference::References;
 use gst_listen_common::timeline::{Continuity, Timeline};
 use listen_encoder::{EncoderError, Preparer, Window, WindowJob, WindowStream};
 use listen_features::silence_value;
-use listen_package::Edge;
 
 use crate::model::OpenModel;
 use crate::state::Ticket;
@@ -29,6 +28,8 @@ pub(crate) struct Input {
     values: Vec<f32>,
     /// Whether the next window follows on nothing.
     discont: bool,
+    /// Windows that what has just come makes whole.
+    at_once: usize,
 }
 
 enum Cutter {
@@ -50,11 +51,11 @@ struct Exact {
 impl Input {
     pub fn new(model: Arc<OpenModel>) -> Result<Self, EncoderError> {
         let (manifest, plan) = (model.package.manifest(), &model.plan);
-        let cutter = match (plan.edge, &model.format) {
-            (Edge::Exact, Some(_)) => {
+        let cutter = match model.comes_in_windows() {
+            true => {
                 Cutter::Exact(Exact { preparer: Preparer::new(manifest, plan)?, next: 0, before: Vec::new() })
             }
-            _ => Cutter::Rolling(WindowStream::new(manifest, plan)?),
+            false => Cutter::Rolling(WindowStream::new(manifest, plan)?),
         };
         Ok(Self {
             cutter,
@@ -63,8 +64,30 @@ impl Input {
             silence: model.format.as_ref().map_or(0.0, |format| silence_value(&format.front_end)),
             values: Vec::new(),
             discont: true,
+            at_once: 1,
             model,
         })
+    }
+
+    /// Whether a buffer of `bytes` bytes holds whole frames, or one window where each buffer is one.
+    ///
+    /// # Errors
+    /// It does not; the message names what it holds and what it should.
+    pub fn check(&self, bytes: usize) -> Result<(), gst::ErrorMessage> {
+        let (width, window) = (self.model.plan.width, self.model.plan.window_frames);
+        let frames = bytes / (width * size_of::<f32>()).max(1);
+        let whole = frames * width * size_of::<f32>() == bytes;
+        let expected = match &self.cutter {
+            Cutter::Exact(_) if !whole || !(1..=window as usize).contains(&frames) => {
+                format!("a window of 1 to {window} frames")
+            }
+            Cutter::Rolling(_) if !whole => "frames".into(),
+            _ => return Ok(()),
+        };
+        Err(gst::error_msg!(
+            gst::StreamError::Format,
+            ("a buffer of {bytes} bytes came, expected {expected} of {width} float32 ({} bytes)", width * 4)
+        ))
     }
 
     /// Takes a buffer of whole frames; `start` is where a stream without any times begins.
@@ -78,7 +101,7 @@ impl Input {
         let width = self.model.plan.width;
         let mut values = std::mem::take(&mut self.values);
         values.clear();
-        values.extend(map.as_chunks().0.iter().map(|bytes| f32::from_ne_bytes(*bytes)));
+        values.extend(map.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
         drop(map);
         let frames = (values.len() / width) as u64;
         // An exact window moves the stream on by a hop, whatever its length.
@@ -91,6 +114,7 @@ impl Input {
             if let Some(time) = self.timeline.time(self.timeline.steps() - steps) {
                 self.references.observe(buffer, time);
             }
+            self.expect(steps);
             self.push(&values, sink)
         });
         self.values = values;
@@ -115,6 +139,7 @@ impl Input {
         match self.timeline.take(pts, steps, discont, start) {
             Continuity::Follows if !reset => Ok(()),
             Continuity::Fill(missing) if matches!(self.cutter, Cutter::Rolling(_)) => {
+                self.expect(missing + steps);
                 self.push_silence(missing, sink)
             }
             Continuity::Fill(_) => {
@@ -139,6 +164,7 @@ impl Input {
         match self.timeline.gap(pts, duration) {
             Continuity::Follows => Ok(self.timeline.steps() > 0),
             Continuity::Fill(missing) if matches!(self.cutter, Cutter::Rolling(_)) => {
+                self.expect(missing);
                 self.push_silence(missing, sink).map(|()| true)
             }
             Continuity::Fill(_) | Continuity::Restart => {
@@ -184,6 +210,14 @@ impl Input {
         Ok(())
     }
 
+    /// Counts the windows that `frames` frames will make whole.
+    fn expect(&mut self, frames: u64) {
+        self.at_once = match &self.cutter {
+            Cutter::Rolling(stream) => usize::try_from(stream.windows_after(frames)).unwrap_or(usize::MAX),
+            Cutter::Exact(_) => 1,
+        };
+    }
+
     fn push_silence(&mut self, frames: u64, sink: Sink<'_>) -> Result<(), FlowError> {
         // The longest fill is a second: a hundred frames or so.
         let silence = vec![self.silence; frames as usize * self.model.plan.width];
@@ -222,6 +256,7 @@ impl Input {
             references: self.references.at(time(job.start_frame)),
             gap: (time(from), time(to).saturating_sub(time(from))),
             discont: std::mem::take(&mut self.discont),
+            at_once: self.at_once,
             came: Instant::now(),
         }
     }

@@ -22,7 +22,7 @@
 //! | `output` | one vector per window (`clip`), per time step (`frames`), or the encoder's `tokens` |
 //! | `intra-op-threads` `workers` | threads of a run, and runs at the same time |
 //! | `max-batch` `max-wait` | windows that are encoded together, and nanoseconds that they wait for each other |
-//! | `inference-latency` | nanoseconds that a live pipeline allows for encoding; the largest value = one hop |
+//! | `inference-latency` | nanoseconds that a live pipeline allows for encoding; -1 (the largest value) = one hop |
 //! | `overload` | what happens when windows come faster than they are encoded |
 //! | `gate` | windows below this level in dB are not encoded; -140 = all are |
 //! | `watchdog` | nanoseconds without a window after which a warning is posted; 0 = never |
@@ -32,6 +32,7 @@
 //! The streaming thread cuts frames into windows and puts them into a ring; a task on the source pad hands them to the
 //! engine, which all elements of the process with the same package and options share, and pushes what comes back.
 //! CAPS, SEGMENT and a first GAP go out at once, so that sinks preroll; a window that does not come out is a GAP.
+//! In a live stream as many windows may wait as one buffer makes whole, and one more.
 //!
 //! Graphs load in the background from READY on (`progress` messages named `loading`). Frames that come meanwhile wait,
 //! or in a live stream their windows are lost and counted.
@@ -48,6 +49,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+mod controls;
 #[doc(hidden)]
 pub mod engine;
 mod imp;

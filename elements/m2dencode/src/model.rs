@@ -8,7 +8,7 @@ use gst_listen_common::caps::{EdgeCaps, EmbeddingCaps, EmbeddingKind, MelFormat}
 use listen_encoder::{EncoderError, EncoderOptions, Plan};
 use listen_package::{ClipPooling, Edge, Manifest, Output, Package, Precision};
 
-use crate::settings::Settings;
+use crate::settings::{ONE_HOP, Settings};
 
 /// An open package and the plan for one element. Its graphs are loaded apart.
 #[derive(Debug)]
@@ -50,6 +50,16 @@ impl OpenModel {
             _ => (EmbeddingKind::Embedding, plan.dim),
         };
         Ok(Self { kind, dim: u32::try_from(dim).unwrap_or(u32::MAX), format, plan, options, package })
+    }
+
+    /// Whether each buffer is a window.
+    pub fn comes_in_windows(&self) -> bool {
+        self.plan.edge == Edge::Exact && self.format.is_some()
+    }
+
+    /// Length of a window.
+    pub fn window(&self) -> ClockTime {
+        self.time(u64::from(self.plan.window_frames))
     }
 
     /// Whether what flows are class scores.
@@ -112,8 +122,7 @@ impl OpenModel {
     /// The time that so many frames take, rounded down.
     pub fn time(&self, frames: u64) -> ClockTime {
         let samples = u128::from(frames) * u128::from(self.plan.samples_per_frame);
-        let ns = samples * 1_000_000_000 / u128::from(self.plan.sample_rate.max(1));
-        ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(u64::MAX))
+        clock_time(samples * 1_000_000_000 / u128::from(self.plan.sample_rate.max(1)))
     }
 
     /// From a window's first frame to when its embedding is promised, where the stream is live.
@@ -121,20 +130,32 @@ impl OpenModel {
     /// With `edge=exact` the window has passed when it arrives: melspec counts it then.
     pub fn latency(&self, settings: &Settings) -> ClockTime {
         let window = match self.plan.edge {
-            Edge::Rolling => self.time(u64::from(self.plan.window_frames)),
+            Edge::Rolling => self.window(),
             Edge::Exact => ClockTime::ZERO,
         };
         let inference = match settings.inference_latency {
-            u64::MAX => self.time(u64::from(self.plan.hop_frames)),
-            ns => ClockTime::from_nseconds(ns),
+            ONE_HOP => self.time(u64::from(self.plan.hop_frames)),
+            ns => clock_time(ns.into()),
         };
-        window + ClockTime::from_nseconds(settings.max_wait) + inference
+        window.saturating_add(clock_time(settings.max_wait.into())).saturating_add(inference)
+    }
+
+    /// Windows that sound of so much time makes whole at once at most: 1 at least.
+    pub fn windows_in(&self, time: ClockTime) -> usize {
+        let hop = self.time(u64::from(self.plan.hop_frames)).nseconds().max(1);
+        usize::try_from(time.nseconds().div_ceil(hop)).unwrap_or(usize::MAX).max(1)
     }
 
     /// Frames at the start of a window that are not described by what it gives, where it is not the first.
     pub fn lead(&self) -> u64 {
         self.plan.steps.filter(|steps| steps.overlaps()).map_or(0, |steps| steps.lead_frames().into())
     }
+}
+
+/// A time, at most the last that there is.
+pub(crate) fn clock_time(ns: u128) -> ClockTime {
+    let ns = u64::try_from(ns).unwrap_or(u64::MAX);
+    ClockTime::from_nseconds(ns.min(ClockTime::MAX.nseconds()))
 }
 
 /// Whether a package gives the scores of its classes: where nothing can be compared with text, and as far as the

@@ -31,6 +31,10 @@ impl M2dEncode {
         let start = segment.start().unwrap_or(ClockTime::ZERO);
         let mut input = self.lock(&self.input);
         let input = input.as_mut().ok_or(FlowError::NotNegotiated)?;
+        input.check(buffer.size()).map_err(|error| {
+            self.post_error_message(error);
+            FlowError::Error
+        })?;
         input.take(&buffer, start, &mut |job, ticket, at_end| self.offer(job, ticket, at_end))?;
         Ok(FlowSuccess::Ok)
     }
@@ -65,9 +69,18 @@ impl M2dEncode {
     /// Live means upstream's answer to the LATENCY query; no answer means not live.
     fn ask_whether_live(&self) {
         let mut query = gst::query::Latency::new();
-        let live = self.sinkpad.peer_query(&mut query) && query.result().0;
+        let (live, held, _) = match self.sinkpad.peer_query(&mut query) {
+            true => query.result(),
+            false => (false, ClockTime::ZERO, None),
+        };
         self.live.store(live, Ordering::Release);
-        gst::debug!(CAT, imp = self, "Upstream is live: {live}");
+        gst::debug!(CAT, imp = self, "Upstream is live: {live}, {held} behind");
+        if let Some(model) = self.model().filter(|model| model.comes_in_windows()) {
+            // Windows that melspec makes of one buffer of samples come one by one. They are of no more sound than is
+            // held back beside the window itself.
+            let windows = model.windows_in(held.saturating_sub(model.window()));
+            self.queue.set_at_once(windows);
+        }
         self.apply_policy();
     }
 
@@ -259,7 +272,7 @@ impl M2dEncode {
                     .model()
                     .filter(|_| live)
                     .map_or(ClockTime::ZERO, |model| model.latency(&self.settings()));
-                latency.set(live, min + own, max.map(|max| max + own));
+                latency.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
                 gst::debug!(CAT, imp = self, "Latency: live {live}, {min} and {own} of our own");
                 true
             }

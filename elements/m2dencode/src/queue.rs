@@ -14,7 +14,7 @@ use ringbuf::traits::Observer;
 
 use crate::engine::Windows;
 use crate::settings::Policy;
-use crate::state::{Control, Engine, Next, Received, State, Ticket, Waiting};
+use crate::state::{Engine, Next, Received, State, Ticket, Waiting};
 use crate::stats::Counts;
 
 #[derive(Default)]
@@ -56,6 +56,10 @@ impl Queue {
                 state = self.wait(state);
                 continue;
             }
+            if policy != Policy::Block {
+                let at_once = ticket.at_once.max(state.at_once);
+                state.expect_at_once(at_once);
+            }
             let number = state.next_number();
             state.counts.taken += 1;
             state.counts.level = Some(job.level_db.into());
@@ -88,7 +92,7 @@ impl Queue {
         let mut state = self.lock();
         state.check()?;
         let number = state.next_number();
-        state.controls.insert(number, Control::Event(event));
+        state.controls.insert_event(number, event);
         self.changed.notify_all();
         Ok(())
     }
@@ -182,11 +186,7 @@ impl Queue {
         if let Some(client) = client {
             client.flush();
         }
-        let events = controls.into_values().filter_map(|control| match control {
-            Control::Event(event) => Some(event),
-            Control::Gap { .. } => None,
-        });
-        events.collect()
+        controls.into_events()
     }
 
     /// A job begins to load the engine: its number.
@@ -228,11 +228,25 @@ impl Queue {
         let mut state = self.lock();
         state.counts = Counts::default();
         state.number = 0;
+        state.at_once = 1;
+        if state.waiting.is_empty() {
+            state.waiting = State::default().waiting;
+        }
     }
 
     pub fn set_policy(&self, policy: Policy) {
         self.lock().policy = policy;
         self.changed.notify_all();
+    }
+
+    /// Windows come so many at once, though in buffers of their own.
+    pub fn set_at_once(&self, windows: usize) {
+        self.lock().at_once = windows;
+    }
+
+    /// Whether windows wait or are under way.
+    pub fn has_windows(&self) -> bool {
+        self.lock().pending() > 0
     }
 
     pub fn set_gate(&self, gate: f64) {

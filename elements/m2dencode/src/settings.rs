@@ -87,6 +87,8 @@ pub(crate) fn mark_as_plugin_api() {
 
 /// `gate` at which nothing is gated: no level is below it.
 pub(crate) const GATE_OFF: f64 = -140.0;
+/// `inference-latency` that stands for one hop.
+pub(crate) const ONE_HOP: u64 = u64::MAX;
 /// Windows in a batch on a GPU where the user does not say.
 const GPU_BATCH: u32 = 8;
 
@@ -130,7 +132,7 @@ impl Default for Settings {
             workers: 0,
             max_batch: 0,
             max_wait: 0,
-            inference_latency: u64::MAX,
+            inference_latency: ONE_HOP,
             overload: Overload::Auto,
             gate: GATE_OFF,
             watchdog: 0,

@@ -1,6 +1,6 @@
 //! What waits and what is under way, in the order of the stream: plain state, under the lock of [`Queue`](crate::queue::Queue).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,12 +11,15 @@ use listen_runtime::{Limits, RuntimeError, TrySubmitError};
 use ringbuf::HeapRb;
 use ringbuf::traits::Observer;
 
+use crate::controls::{Control, Controls, Gap};
 use crate::engine::Windows;
 use crate::settings::Policy;
 use crate::stats::Counts;
 
-/// Windows that wait at most: one more than is needed where the engine keeps up.
-const WAITING: usize = 2;
+/// Windows that wait at most, beside those that come at once: one more than is needed where the engine keeps up.
+const SPARE: usize = 1;
+/// Windows that come at once for which there is room at most. More are no live stream's.
+const AT_ONCE: usize = 128;
 
 /// What is known of a window on its way.
 #[derive(Debug, Clone)]
@@ -29,20 +32,10 @@ pub(crate) struct Ticket {
     pub gap: (ClockTime, ClockTime),
     /// Whether nothing comes before it.
     pub discont: bool,
+    /// Windows that came with it, itself counted.
+    pub at_once: usize,
     /// When its last frame came.
     pub came: Instant,
-}
-
-/// What goes out beside embeddings.
-#[derive(Debug)]
-pub(crate) enum Control {
-    Event(gst::Event),
-    /// A window that does not come out.
-    Gap {
-        start: ClockTime,
-        duration: ClockTime,
-        hole: bool,
-    },
 }
 
 /// What the task does next.
@@ -79,9 +72,11 @@ pub(crate) struct State {
     pub policy: Policy,
     pub gate: f64,
     pub waiting: HeapRb<Waiting>,
+    /// Windows that come at once, each in a buffer of its own.
+    pub at_once: usize,
     /// Handed to the engine, oldest first.
     pub sent: VecDeque<(u64, Ticket)>,
-    pub controls: BTreeMap<u64, Control>,
+    pub controls: Controls,
     /// Number of what comes next.
     pub number: u64,
     /// Whether the task hands over a window outside of the lock: nobody may overtake it.
@@ -120,9 +115,10 @@ impl Default for State {
             limits: Limits::default(),
             policy: Policy::Block,
             gate: crate::settings::GATE_OFF,
-            waiting: HeapRb::new(WAITING),
+            waiting: HeapRb::new(1 + SPARE),
+            at_once: 1,
             sent: VecDeque::new(),
-            controls: BTreeMap::new(),
+            controls: Controls::default(),
             number: 0,
             submitting: false,
             hole: false,
@@ -156,9 +152,25 @@ impl State {
         }
     }
 
+    /// A GAP in place of a window that does not come out.
     pub fn gap(&mut self, number: u64, ticket: &Ticket, hole: bool) {
-        let (start, duration) = ticket.gap;
-        self.controls.insert(number, Control::Gap { start, duration, hole });
+        let under_way = self.sent.iter().map(|(number, _)| *number);
+        let windows = under_way.chain(self.waiting.iter().map(|waiting| waiting.number));
+        let gap = Gap { start: ticket.gap.0, duration: ticket.gap.1, hole };
+        self.controls.insert_gap(number, gap, windows);
+    }
+
+    /// Makes room for `windows` windows that come at once, in a stream whose windows may be dropped.
+    ///
+    /// An engine that keeps up encodes them before as many come again; what waits in the meantime is not overload, and
+    /// upstream's latency covers it.
+    pub fn expect_at_once(&mut self, windows: usize) {
+        let capacity = windows.min(AT_ONCE) + SPARE;
+        if capacity > self.waiting.capacity().get() {
+            let mut larger = HeapRb::new(capacity);
+            larger.push_iter(self.waiting.pop_iter());
+            self.waiting = larger;
+        }
     }
 
     /// Hands windows that wait to the engine, as many as it takes at once: whether any went.
@@ -197,11 +209,8 @@ impl State {
     pub fn next(&mut self) -> Option<Next> {
         let sent = self.sent.front().map(|(number, _)| *number);
         let waiting = self.waiting.first().map(|waiting| waiting.number);
-        if let Some(control) = self.controls.first_entry()
-            && sent.or(waiting).is_none_or(|window| *control.key() < window)
-        {
-            let control = control.remove();
-            self.hole |= matches!(control, Control::Gap { hole: true, .. });
+        if let Some(control) = self.controls.take_before(sent.or(waiting)) {
+            self.hole |= matches!(control, Control::Gap(Gap { hole: true, .. }));
             return Some(Next::Push(control));
         }
         if matches!(self.engine, Engine::Failed) && (sent.is_some() || waiting.is_some()) {

@@ -10,9 +10,10 @@ use gst_listen_common::window_meta::WindowMeta;
 use listen_encoder::Embedding;
 use listen_runtime::{RuntimeError, SubmitError};
 
+use crate::controls::{Control, Gap};
 use crate::imp::{CAT, M2dEncode};
-use crate::model::OpenModel;
-use crate::state::{Control, Next, Received};
+use crate::model::{OpenModel, clock_time};
+use crate::state::{Next, Received};
 
 /// How long a result is waited for at a time; a flush wakes.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -100,7 +101,7 @@ impl M2dEncode {
     fn push_control(&self, control: Control) -> Result<FlowSuccess, FlowError> {
         let event = match control {
             Control::Event(event) => event,
-            Control::Gap { start, duration, hole } => {
+            Control::Gap(Gap { start, duration, hole }) => {
                 if !hole {
                     self.progressed();
                 }
@@ -133,14 +134,14 @@ impl M2dEncode {
             let reason = format!("expected rows of {} values, found {}", model.dim(), embedding.dim);
             return self.failed(&RuntimeError::Run { reason });
         };
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let mut buffer = gst::Buffer::from_mut_slice(bytes);
         // A buffer that was just made is not shared.
         if let Some(buffer) = buffer.get_mut() {
             let first = embedding.start_frame.saturating_sub(embedding.window_start);
             let later = model.time(first);
             let duration = model.time(first + u64::from(embedding.frames)).saturating_sub(later);
-            buffer.set_pts(ticket.start + later);
+            buffer.set_pts(ticket.start.saturating_add(later));
             buffer.set_duration(duration);
             buffer.set_offset(embedding.start_frame);
             buffer.set_offset_end(embedding.start_frame + u64::from(embedding.frames));
@@ -161,11 +162,12 @@ impl M2dEncode {
         (watch.since, watch.warned) = (Instant::now(), false);
     }
 
-    /// How long until the watchdog barks; `None` where it does not.
+    /// How long until the watchdog barks; `None` where it does not: after EOS no window is expected but those under way.
     fn watchdog_left(&self) -> Option<Duration> {
         let limit = Duration::from_nanos(self.settings().watchdog);
+        let expected = !self.has_ended() || self.queue.has_windows();
         let watch = self.watch();
-        let watched = watch.playing && !watch.warned && !limit.is_zero();
+        let watched = watch.playing && !watch.warned && !limit.is_zero() && expected;
         watched.then(|| limit.saturating_sub(watch.since.elapsed()))
     }
 
@@ -178,7 +180,7 @@ impl M2dEncode {
     fn check_watchdog(&self) -> Result<FlowSuccess, FlowError> {
         if self.watchdog_left().is_some_and(|left| left.is_zero()) {
             self.watch().warned = true;
-            let limit = gst::ClockTime::from_nseconds(self.settings().watchdog);
+            let limit = clock_time(self.settings().watchdog.into());
             gst::element_imp_warning!(self, gst::StreamError::Failed, ("no window came out for {limit}"));
         }
         Ok(FlowSuccess::Ok)

@@ -10,6 +10,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_audio::AudioInfo;
+use gst_listen_common::LONGEST_TIME;
 use gst_listen_common::caps::mel_template;
 
 use crate::settings::{Edge, Log, MelNorm, MelScale, Preset, Settings, Spectrum, Switch, Triangles};
@@ -71,9 +72,9 @@ pub struct MelSpec {
     #[property(name = "edge", type = Edge, member = edge, get, set, mutable_ready, nick = "Edge",
         blurb = "What a buffer holds: frames of the continuous stream, or one whole window.",
         builder(Settings::default().edge))]
-    #[property(name = "window", type = u64, member = window, get, set, mutable_ready, nick = "Window",
+    #[property(name = "window", type = u64, member = window, get, set, mutable_ready, maximum = LONGEST_TIME, nick = "Window",
         blurb = "Length of an exact window in nanoseconds, rounded to whole frames. 0 leaves it to downstream, else one second.")]
-    #[property(name = "hop", type = u64, member = hop, get, set, mutable_ready, nick = "Hop",
+    #[property(name = "hop", type = u64, member = hop, get, set, mutable_ready, maximum = LONGEST_TIME, nick = "Hop",
         blurb = "Nanoseconds from one exact window's start to the next one's, rounded to whole frames. 0 leaves it to downstream, else the window.")]
     #[property(name = "channel", type = i32, member = channel, get, set, mutable_ready, minimum = -1,
         default = Settings::default().channel, nick = "Channel",

@@ -38,7 +38,7 @@ impl MelSpec {
                 }
                 let (live, min, max) = upstream.result();
                 let own = if live { self.state().latency } else { gst::ClockTime::ZERO };
-                latency.set(live, min + own, max.map(|max| max + own));
+                latency.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
                 gst::debug!(CAT, imp = self, "Latency: live {live}, {min} and {own} of our own");
                 true
             }

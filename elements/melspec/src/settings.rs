@@ -266,7 +266,8 @@ impl Settings {
         let frames = |ns: u64| {
             let frame = 1_000_000_000 * u128::from(front_end.hop_length.max(1));
             let frames = (u128::from(ns) * u128::from(front_end.sample_rate) + frame / 2) / frame;
-            u32::try_from(frames).unwrap_or(u32::MAX)
+            // Caps carry them as ints.
+            u32::try_from(frames.min(i32::MAX as u128)).unwrap_or(i32::MAX as u32)
         };
         let (window, hop) = match base {
             EdgeCaps::Rolling => (frames(1_000_000_000), 0),

@@ -5,7 +5,7 @@ use gst_audio::AudioFormat;
 use gst_listen_common::caps::{EdgeCaps, MelFormat};
 use gst_listen_common::reference::References;
 use gst_listen_common::timeline::{Continuity, Timeline};
-use listen_features::{ExactWindows, FrontEndError, LogMel};
+use listen_features::{Conditioning, ExactWindows, FrontEndError, LogMel, from_s16le};
 
 /// Samples converted at a time.
 const CHUNK: usize = 4_096;
@@ -13,6 +13,7 @@ const CHUNK: usize = 4_096;
 /// Everything that belongs to one run of the stream.
 pub(crate) struct Stream {
     format: MelFormat,
+    conditioning: Conditioning,
     sample_format: AudioFormat,
     core: Core,
     timeline: Timeline,
@@ -46,6 +47,7 @@ impl Stream {
             given: 0,
             discont: true,
             chunk: vec![0.0; CHUNK].into(),
+            conditioning: format.conditioning(),
             sample_format,
             format,
         })
@@ -178,13 +180,7 @@ impl Stream {
     /// Takes up to [`CHUNK`] samples as they lie in a buffer.
     fn push_bytes(&mut self, bytes: &[u8], frames: &mut Frames) {
         let count = match self.sample_format {
-            AudioFormat::S16le => {
-                let (samples, _) = bytes.as_chunks();
-                for (sample, bytes) in self.chunk.iter_mut().zip(samples) {
-                    *sample = f32::from(i16::from_le_bytes(*bytes)) / 32_768.0;
-                }
-                samples.len()
-            }
+            AudioFormat::S16le => from_s16le(bytes, &mut self.chunk),
             _ => {
                 let (samples, _) = bytes.as_chunks();
                 for (sample, bytes) in self.chunk.iter_mut().zip(samples) {
@@ -193,7 +189,7 @@ impl Stream {
                 samples.len()
             }
         };
-        self.format.condition(&mut self.chunk[..count]);
+        self.conditioning.apply_to(&mut self.chunk[..count]);
         self.push_chunk(count, frames);
     }
 
@@ -230,7 +226,7 @@ impl Stream {
                 // A buffer that was just made is not shared.
                 if let Some(buffer) = buffer.get_mut() {
                     let (start, end) = (timeline.time(first * hop), timeline.time((first + count) * hop));
-                    let duration = end.zip(start).map(|(end, start)| end - start);
+                    let duration = end.zip(start).map(|(end, start)| end.saturating_sub(start));
                     buffer.set_pts(start);
                     buffer.set_duration(duration);
                     buffer.set_offset(first);
@@ -271,7 +267,7 @@ impl Frames {
             self.buffers.push(Vec::with_capacity(size_of_val(values)));
         }
         if let Some(bytes) = self.buffers.last_mut() {
-            bytes.extend(values.iter().flat_map(|value| value.to_ne_bytes()));
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         }
     }
 }
