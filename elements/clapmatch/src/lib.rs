@@ -17,7 +17,7 @@
 //! | `application/x-json, format=audio-events` | one JSON line per event change; also where downstream takes anything |
 //! | `application/x-json, format=audio-scores` | one JSON line per window |
 //! | `text/x-raw, format=utf8` | one line for people per event change |
-//! | the embedding stream itself | each with a `GstCustomMeta` named `ListenResult`: scores and event changes. With several time steps in a buffer there is one meta per step. Changes that belong to no buffer (at EOS, in a long gap) go as a serialized custom event of that name |
+//! | the embedding stream itself | each with a `GstCustomMeta` named `ListenResult`: scores and event changes. With several time steps in a buffer it tells the best score of each label over them. Changes that belong to no buffer (at EOS, in a long gap) go as a serialized custom event of that name |
 //!
 //! Lines go out in order: PTS is the later of the time described and the position already sent; GAPs stand where nothing is
 //! heard. Smoothing and durations make scores and starts slower, but hold no output back: the element adds no latency.
@@ -61,7 +61,7 @@
 //! | `offset-threshold` | double | -1: in proportion | score below which it ends |
 //! | `smoothing` | ns | 0 | time constant of an exponential mean over scores |
 //! | `min-duration` | ns | 0 | shortest event reported |
-//! | `hold-time` | ns | 0 | longest pause within an event |
+//! | `hold-time` | ns | 500 ms | longest pause within an event |
 //! | `top-k` | uint | 0: all | labels of a window that may begin an event |
 //! | `update-interval` | ns | 0: never | how often an event that goes on is told of |
 //! | `language` | string | en | language of names in lines for people |
