@@ -255,7 +255,8 @@ fn a_package_whose_graph_takes_samples_is_given_them() {
     {
         manifest["window"][key] = value.into();
     }
-    manifest["self_test"]["log_mel_max_abs"] = 0.0001.into();
+    // Its sound is of another length, and its log-mel is not ours.
+    manifest.as_object_mut().unwrap().remove("self_test");
     std::fs::write(&path, manifest.to_string()).unwrap();
 
     let element = element(Some(&instant().open));
