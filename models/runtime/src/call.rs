@@ -1,4 +1,4 @@
-//! One session that several threads run at once: the only unsafe code of this crate.
+//! One session that several threads run at once: the only unsafe code of this crate, but for two calls of [`exit`](crate::exit).
 //!
 //! The workers of an engine share one copy of the weights. ONNX Runtime offers two ways to that, and only one gives
 //! one copy. Initializers handed in from outside, with a container of prepacked weights, are shared by sessions, but
@@ -12,16 +12,18 @@
 #![allow(unsafe_code, reason = "`ort` has no concurrent `run`; see above for why this is sound")]
 
 use std::ffi::{CString, c_char};
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 use ort::AsPointer;
 use ort::value::DynValue;
 
 use crate::error::{RuntimeError, run_failed};
+use crate::exit::Pass;
 
 /// An ONNX Runtime session with the names of its ends as C wants them.
 pub(crate) struct Callable {
-    session: ort::session::Session,
+    session: ManuallyDrop<ort::session::Session>,
     inputs: Vec<CString>,
     outputs: Vec<CString>,
 }
@@ -36,7 +38,7 @@ impl Callable {
                 .collect()
         };
         let (inputs, outputs) = (names(session.inputs())?, names(session.outputs())?);
-        Ok(Self { session, inputs, outputs })
+        Ok(Self { session: ManuallyDrop::new(session), inputs, outputs })
     }
 
     /// Runs the graph: `inputs` are pairs of an input's index and its value, `outputs` indices of outputs.
@@ -81,5 +83,15 @@ impl Callable {
                 Ok(unsafe { DynValue::from_ptr(value, Some(self.session.allocator())) })
             })
             .collect()
+    }
+}
+
+impl Drop for Callable {
+    fn drop(&mut self) {
+        // While the process exits, the library may be gone at any time: then the session is left to the system.
+        if let Ok(_pass) = Pass::get() {
+            // SAFETY: `self` is not used again.
+            unsafe { ManuallyDrop::drop(&mut self.session) };
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use ort::environment::Environment;
 
 use crate::error::RuntimeError;
-use crate::library;
+use crate::{exit, library};
 
 /// How serious a message of ONNX Runtime is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,7 @@ struct Logging {
 
 /// Who gets ONNX Runtime's messages from now on. Without it they are dropped.
 pub fn set_logger(logger: Logger) {
+    exit::watch();
     LOGGING.write().unwrap_or_else(PoisonError::into_inner).logger = Some(logger);
 }
 
@@ -46,6 +47,7 @@ pub fn set_logger(logger: Logger) {
 ///
 /// It reaches sessions that are loaded later; those that exist keep theirs.
 pub fn set_log_level(level: LogLevel) {
+    exit::watch();
     LOGGING.write().unwrap_or_else(PoisonError::into_inner).level = level;
     if let Some(environment) = ENVIRONMENT.get() {
         environment.set_log_level(level.into());
@@ -69,10 +71,10 @@ pub(crate) fn log(level: LogLevel, message: &str) {
 
 /// Loads ONNX Runtime and starts it, the first time; gives what is there afterwards.
 ///
-/// A failure is not remembered: once the library is installed the next call works.
+/// A failure is not remembered: once the library is installed the next call works. The caller holds a [`exit::Pass`].
 ///
 /// # Errors
-/// The library was not found, or did not start.
+/// The library was not found, or did not start, or the process is exiting.
 pub(crate) fn environment() -> Result<&'static Environment, RuntimeError> {
     // Two at once would crash inside ONNX Runtime.
     static MAKING: Mutex<()> = Mutex::new(());
@@ -80,14 +82,18 @@ pub(crate) fn environment() -> Result<&'static Environment, RuntimeError> {
     if let Some(environment) = ENVIRONMENT.get() {
         return Ok(environment);
     }
+    exit::register();
     // `init_from` and not `init`, which panics where the library is missing.
     let builder = library::find(|path| ort::init_from(path).map_err(|error| reason(&error)))?;
+    exit::register();
+    exit::check()?;
     let made = builder
         .with_name("gst-listen")
         .with_telemetry(false)
         .with_logger(Arc::new(|level, _category, _id, _location, message| log(level.into(), message)))
         .build()
         .map_err(|error| RuntimeError::Environment { reason: error.to_string() })?;
+    exit::register();
     // With a logger of ours it starts at its most talkative.
     made.set_log_level(LOGGING.read().unwrap_or_else(PoisonError::into_inner).level.into());
     Ok(ENVIRONMENT.get_or_init(|| made))
@@ -98,6 +104,7 @@ pub(crate) fn environment() -> Result<&'static Environment, RuntimeError> {
 /// # Errors
 /// The library was not found, or did not start.
 pub fn version() -> Result<&'static str, RuntimeError> {
+    let _pass = exit::Pass::get()?;
     environment()?;
     Ok(ort::info())
 }

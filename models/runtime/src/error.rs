@@ -131,6 +131,9 @@ pub enum RuntimeError {
         /// Results given.
         found: usize,
     },
+    /// Nothing is loaded or run any more.
+    #[error("the process is exiting")]
+    Exiting,
     /// A thread could not be started.
     #[error("inference thread {name} could not be started: {reason}")]
     Thread {

@@ -26,6 +26,7 @@ mod call;
 mod engine;
 mod environment;
 mod error;
+mod exit;
 pub mod library;
 mod options;
 mod provider;

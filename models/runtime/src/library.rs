@@ -82,6 +82,7 @@ impl fmt::Display for LibraryError {
 ///
 /// It has an effect until ONNX Runtime is loaded, which happens once in a process.
 pub fn set_library_path(path: Option<PathBuf>) {
+    crate::exit::watch();
     *PROPERTY.lock().unwrap_or_else(PoisonError::into_inner) = path;
 }
 

@@ -8,6 +8,7 @@ use ort::value::{DynValue, Outlet, TensorElementType, ValueType};
 use crate::call::Callable;
 use crate::environment::{LogLevel, environment, log};
 use crate::error::{RuntimeError, Side, dims, run_failed};
+use crate::exit::{self, Pass};
 use crate::options::{GraphSource, SessionOptions};
 use crate::provider::{Provider, Setup, registrations};
 use crate::tensor::{DataRef, ElementType, Tensor, TensorData, TensorRef};
@@ -65,7 +66,7 @@ impl Session {
     /// # Errors
     /// No library; the provider asked for by name is not there or cannot compute in the precision; the file is not
     /// there or no graph. With [`Provider::Auto`] a provider that is missing or fails to load the graph is passed
-    /// over for the next, and the logger is told.
+    /// over for the next, and the logger is told. The process is exiting.
     pub fn load(graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Self, RuntimeError> {
         let loaded = match &options.weights {
             None => Arc::new(load(graph, options, options.intra_op_threads)?),
@@ -113,7 +114,7 @@ impl Session {
     ///
     /// # Errors
     /// A name that the graph has not, an input that is missing or has another type or shape than the graph's, an
-    /// output that is neither float32 nor int64, or whatever ONNX Runtime says.
+    /// output that is neither float32 nor int64, whatever ONNX Runtime says, or the process is exiting.
     pub fn run(
         &mut self,
         inputs: &[(&str, TensorRef<'_>)],
@@ -136,8 +137,10 @@ impl Session {
             .iter()
             .map(|name| index(Side::Output, &loaded.outputs, name))
             .collect::<Result<_, _>>()?;
+        let _pass = Pass::get()?;
         with_values(&values, |values| {
             let results = loaded.callable.run(values, &wanted)?;
+            exit::register_again();
             results.iter().zip(&wanted).map(|(value, &i)| extract(value, &loaded.outputs[i])).collect()
         })
     }
@@ -234,7 +237,7 @@ fn load(graph: &GraphSource<'_>, options: &SessionOptions, threads: u32) -> Resu
             return Err(RuntimeError::Precision { provider: options.provider, precision: options.precision });
         };
         match load_with(provider, graph, options, threads) {
-            Err(error) if candidates.peek().is_some() => {
+            Err(error) if error != RuntimeError::Exiting && candidates.peek().is_some() => {
                 log(LogLevel::Info, &format!("{graph}: {provider} is passed over: {error}"));
             }
             done => return done,
@@ -248,7 +251,9 @@ fn load_with(
     options: &SessionOptions,
     threads: u32,
 ) -> Result<Loaded, RuntimeError> {
+    let _pass = Pass::get()?;
     let environment = environment()?;
+    exit::check()?;
     let setup = Setup {
         device: options.device,
         precision: options.precision,
@@ -282,6 +287,7 @@ fn load_with(
     let inputs = session.inputs().iter().map(port).collect();
     let outputs = session.outputs().iter().map(port).collect();
     let callable = Callable::new(session).map_err(|error| failed(&error))?;
+    exit::register_again();
     Ok(Loaded { callable, provider, inputs, outputs })
 }
 

@@ -51,6 +51,16 @@ pub enum MatchError {
         /// The template.
         template: String,
     },
+    /// A label's own prompt that says nothing to the tower.
+    #[error(
+        "label {label:?}: the package cannot embed its prompt {prompt:?}: its tokenizer knows no part of it"
+    )]
+    Prompt {
+        /// The label.
+        label: String,
+        /// The prompt.
+        prompt: String,
+    },
     /// A sound is both listened for and told apart from.
     #[error("{label:?} is both label and background")]
     BackgroundIsLabel {
@@ -183,8 +193,10 @@ impl Matcher {
         for label in &labels {
             let own = !label.prompts.is_empty();
             let prompts = if own {
+                label.prompts.iter().try_for_each(|prompt| readable(tower, prompt, &label.text))?;
                 label.prompts.clone()
             } else {
+                readable(tower, &label.text, &label.text)?;
                 fill(tower.reads_sentences(), &templates, &label.text)
             };
             sentences.push(Sentences { of: label.text.clone(), prompts });
@@ -315,6 +327,7 @@ fn background_labels(
     if let Some(label) = options.background.iter().find(|text| is_label(labels, text)) {
         return Err(MatchError::BackgroundIsLabel { label: shown(label) });
     }
+    options.background.iter().try_for_each(|text| readable(tower, text, text))?;
     let mut background: Vec<String> = Vec::new();
     let add = |background: &mut Vec<String>, text: &str| {
         if !background.iter().any(|have| same_form(have) == same_form(text)) {
@@ -332,6 +345,21 @@ fn background_labels(
         }
     }
     Ok(background)
+}
+
+/// Refuses a text that is nothing to the tower: its templates would be embedded all the same, as those of any such text.
+///
+/// A table of labels says itself what it lacks, and what is near.
+fn readable(tower: &dyn TextTower, text: &str, label: &str) -> Result<(), MatchError> {
+    if !tower.reads_sentences() || tower.knows(text) {
+        return Ok(());
+    }
+    let (text, label) = (shown(text), shown(label));
+    Err(if text == label {
+        TextError::Unreadable { text }.into()
+    } else {
+        MatchError::Prompt { label, prompt: text }
+    })
 }
 
 /// Whether a text is a label or one of its prompts.

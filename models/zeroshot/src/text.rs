@@ -12,7 +12,7 @@ pub trait TextTower: Send {
     /// One embedding of each text, in their order, of any length other than zero.
     fn embed(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, TextError>;
 
-    /// Whether it can embed a text.
+    /// Whether it can embed a text, and that embedding depends on the text.
     fn knows(&self, _text: &str) -> bool {
         true
     }
@@ -92,6 +92,12 @@ pub enum TextError {
     /// A text of which nothing is left.
     #[error("{text:?} has no tokens")]
     NoTokens {
+        /// The text.
+        text: String,
+    },
+    /// A text that says nothing to the tower: each of its tokens stands for "unknown", or for no text at all.
+    #[error("the package cannot embed {text:?}: its tokenizer knows no part of it")]
+    Unreadable {
         /// The text.
         text: String,
     },

@@ -1,6 +1,6 @@
 //! A text tower as an ONNX graph behind a tokenizer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use listen_package::{Package, Text, TextPad, TextPooling};
 use listen_runtime::{GraphSource, Session, SessionOptions, Tensor, TensorData, TensorRef};
@@ -20,6 +20,8 @@ pub struct OnnxTextTower {
     text: Text,
     dim: usize,
     tokenizer: Tokenizer,
+    /// Tokens that no text is told by: the one for what the tokenizer does not know, and the special ones.
+    empty: HashSet<u32>,
     session: Session,
 }
 
@@ -49,13 +51,15 @@ impl OnnxTextTower {
         let (Some(text), Some(clap)) = (&manifest.text, &manifest.clap) else {
             return Err(TextError::NoTower);
         };
-        let tokenizer = tokenizer(text, &package.read(&text.tokenizer)?)?;
+        let json = package.read(&text.tokenizer)?;
+        let tokenizer = tokenizer(text, &json)?;
+        let empty = empty_tokens(&tokenizer, &json);
         let session = load(package, &text.file, options)?;
         for name in &text.inputs {
             session.input(name)?;
         }
         session.output(&text.output)?;
-        Ok(OnnxTextTower { text: text.clone(), dim: clap.dim as usize, tokenizer, session })
+        Ok(OnnxTextTower { text: text.clone(), dim: clap.dim as usize, tokenizer, empty, session })
     }
 
     fn tokens(&self, text: &str) -> Result<Tokens, TextError> {
@@ -116,6 +120,12 @@ impl TextTower for OnnxTextTower {
         }
         Ok(embeddings)
     }
+
+    fn knows(&self, text: &str) -> bool {
+        // Without what the package appends, which says nothing about the text.
+        let encoding = self.tokenizer.encode_fast(text, false);
+        encoding.is_ok_and(|encoding| encoding.get_ids().iter().any(|id| !self.empty.contains(id)))
+    }
 }
 
 /// Loads a graph of a package, from its file or from memory where the package is compiled in.
@@ -159,6 +169,27 @@ fn tokenizer(text: &Text, json: &[u8]) -> Result<Tokenizer, TextError> {
     tokenizer.with_truncation(Some(truncation)).map_err(|error| failed(error.to_string()))?;
     tokenizer.with_padding(None);
     Ok(tokenizer)
+}
+
+/// Tokens that say nothing about a text.
+///
+/// `tokenizers` has no call for the unknown one. Its file names it, under one of two keys: `unk_token` is the token's
+/// text (WordPiece, WordLevel, BPE), `unk_id` its number (Unigram).
+fn empty_tokens(tokenizer: &Tokenizer, json: &[u8]) -> HashSet<u32> {
+    #[derive(Default, serde::Deserialize)]
+    struct File {
+        model: Model,
+    }
+    #[derive(Default, serde::Deserialize)]
+    struct Model {
+        unk_token: Option<String>,
+        unk_id: Option<u32>,
+    }
+    // The tokenizer was made of the same bytes, so that another shape than this is one without either key.
+    let model = serde_json::from_slice(json).unwrap_or_else(|_| File::default()).model;
+    let unknown = model.unk_token.and_then(|token| tokenizer.token_to_id(&token)).or(model.unk_id);
+    let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();
+    added.iter().filter(|(_, token)| token.special).map(|(&id, _)| id).chain(unknown).collect()
 }
 
 /// One vector of each text: `real` is how many of its tokens are not padding (at least 1).

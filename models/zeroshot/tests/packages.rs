@@ -144,6 +144,53 @@ fn a_label_that_a_table_lacks_is_an_error_that_names_it() {
     assert!(error.contains("\"mid ton\"") && error.contains("near it: \"mid tone\""), "{error}");
 }
 
+/// What is wrong with these labels.
+fn refusal(source: &mut LabelSource, labels: LabelList, background: &[&str]) -> String {
+    let background = background.iter().map(|&text| text.to_owned()).collect();
+    let options = MatchOptions { background, ..MatchOptions::default() };
+    source.matcher(Some(labels), &options).unwrap_err().to_string()
+}
+
+#[test]
+fn a_label_of_which_the_tower_knows_nothing_is_an_error_that_names_it() {
+    let mut source = source("tiny-tokens");
+    for label in ["\u{2603}", "[UNK]", "[CLS] [SEP]", "\u{2603} \u{2604}", "\u{200b}"] {
+        let labels = LabelList::parse(&format!("low tone;{label}")).unwrap();
+        let said = refusal(&mut source, labels, &[]);
+        assert!(said.starts_with(&format!("the package cannot embed {label:?}")), "{said}");
+    }
+    let low = || LabelList::parse("low tone").unwrap();
+    let said = refusal(&mut source, low(), &["noise", "\u{2603}"]);
+    assert!(said.starts_with("the package cannot embed \"\u{2603}\""), "{said}");
+    // What is known in part is a label.
+    let labels = LabelList::parse("\u{2603} low tone").unwrap();
+    assert!(source.matcher(Some(labels), &MatchOptions::default()).is_ok());
+}
+
+#[test]
+fn a_labels_own_prompts_are_what_the_tower_must_know() {
+    let mut source = source("tiny-tokens");
+    let labels = |prompts: &[&str]| {
+        let json = serde_json::json!([{"label": "\u{2603}", "prompts": prompts}]);
+        LabelList::from_json(&json.to_string()).unwrap()
+    };
+    assert!(source.matcher(Some(labels(&["low tone"])), &MatchOptions::default()).is_ok());
+    let said = refusal(&mut source, labels(&["low tone", "\u{2604}"]), &[]);
+    assert!(said.contains("label \"\u{2603}\"") && said.contains("prompt \"\u{2604}\""), "{said}");
+}
+
+#[test]
+fn the_default_package_refuses_what_its_tower_does_not_know() {
+    let package = Package::default_package().unwrap();
+    let mut source = LabelSource::open(&package, &SessionOptions::default()).unwrap();
+    let said = refusal(&mut source, LabelList::parse("dog barking;\u{2603}").unwrap(), &[]);
+    assert!(said.starts_with("the package cannot embed \"\u{2603}\""), "{said}");
+    for label in ["dog barking", "caf\u{e9}", "\u{2603} snow", "3", "train_horn"] {
+        let labels = LabelList::parse(label).unwrap();
+        assert!(source.matcher(Some(labels), &MatchOptions::default()).is_ok(), "{label}");
+    }
+}
+
 #[test]
 fn a_taggers_scores_are_those_that_float64_gives() {
     let mut matcher = source("tiny-tagger").matcher(None, &MatchOptions::default()).unwrap();
