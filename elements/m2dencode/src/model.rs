@@ -57,11 +57,6 @@ impl OpenModel {
         self.plan.edge == Edge::Exact && self.format.is_some()
     }
 
-    /// Length of a window.
-    pub fn window(&self) -> ClockTime {
-        self.time(u64::from(self.plan.window_frames))
-    }
-
     /// Whether what flows are class scores.
     pub fn gives_scores(&self) -> bool {
         self.kind == EmbeddingKind::ClassScores
@@ -130,7 +125,7 @@ impl OpenModel {
     /// With `edge=exact` the window has passed when it arrives: melspec counts it then.
     pub fn latency(&self, settings: &Settings) -> ClockTime {
         let window = match self.plan.edge {
-            Edge::Rolling => self.window(),
+            Edge::Rolling => self.time(u64::from(self.plan.window_frames)),
             Edge::Exact => ClockTime::ZERO,
         };
         let inference = match settings.inference_latency {
@@ -140,10 +135,13 @@ impl OpenModel {
         window.saturating_add(clock_time(settings.max_wait.into())).saturating_add(inference)
     }
 
-    /// Windows that sound of so much time makes whole at once at most: 1 at least.
-    pub fn windows_in(&self, time: ClockTime) -> usize {
+    /// Exact windows that upstream can make whole at once where it is `held` behind, its wait for a window's last frame
+    /// counted: 1 at least.
+    pub fn windows_held(&self, held: ClockTime) -> usize {
+        let window = self.time(u64::from(self.plan.window_frames.saturating_sub(1)));
         let hop = self.time(u64::from(self.plan.hop_frames)).nseconds().max(1);
-        usize::try_from(time.nseconds().div_ceil(hop)).unwrap_or(usize::MAX).max(1)
+        let windows = held.saturating_sub(window).nseconds().div_ceil(hop);
+        usize::try_from(windows).unwrap_or(usize::MAX).max(1)
     }
 
     /// Frames at the start of a window that are not described by what it gives, where it is not the first.

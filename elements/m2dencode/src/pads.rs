@@ -76,10 +76,8 @@ impl M2dEncode {
         self.live.store(live, Ordering::Release);
         gst::debug!(CAT, imp = self, "Upstream is live: {live}, {held} behind");
         if let Some(model) = self.model().filter(|model| model.comes_in_windows()) {
-            // Windows that melspec makes of one buffer of samples come one by one. They are of no more sound than is
-            // held back beside the window itself.
-            let windows = model.windows_in(held.saturating_sub(model.window()));
-            self.queue.set_at_once(windows);
+            // Windows that melspec makes of one buffer of samples come one by one.
+            self.queue.set_at_once(model.windows_held(held));
         }
         self.apply_policy();
     }
