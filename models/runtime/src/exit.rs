@@ -119,7 +119,8 @@ pub(crate) fn register_again() {
 /// Has the end of the main thread noticed, if this is the main thread; on any other it does nothing.
 pub(crate) fn watch() {
     thread_local! {
-        static MAIN: Option<MainEnd> = is_main().then_some(MainEnd);
+        // Lazily: a value that is not kept would be dropped at once, and tell of an end that is none.
+        static MAIN: Option<MainEnd> = is_main().then(|| MainEnd);
     }
     // Too late where the thread's locals are gone already, but then the handler is on its way.
     let _ = MAIN.try_with(|_| ());
