@@ -1,7 +1,7 @@
 //! Where ONNX Runtime's library is looked for.
 //!
 //! It is opened when the first model is loaded, never before: a plugin on this crate loads, and can be inspected, on
-//! a machine without it. The order of [`find`], first hit wins:
+//! a machine without it. The order of the search, first hit wins:
 //!
 //! 1. the environment variable `GST_LISTEN_ONNXRUNTIME`,
 //! 2. the environment variable `ORT_DYLIB_PATH`,
@@ -78,7 +78,7 @@ impl fmt::Display for LibraryError {
     }
 }
 
-/// Names a library (or a directory with it) for [`find`]'s third place; `None` takes the name back.
+/// Names a library (or a directory with it) for the third place of the search; `None` takes the name back.
 ///
 /// It has an effect until ONNX Runtime is loaded, which happens once in a process.
 pub fn set_library_path(path: Option<PathBuf>) {

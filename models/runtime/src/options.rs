@@ -88,7 +88,7 @@ impl Default for SessionOptions {
 
 /// One copy of a graph's weights for the workers of an engine.
 ///
-/// Give clones of one value to every [`Session::load`] of **one** graph: the first loads it, the others share what
+/// Give clones of one value to every [`Session::load`](crate::Session::load) of **one** graph: the first loads it, the others share what
 /// it loaded, as long as one of them lives. On the CPU provider that is everything (weights, thread pool, allocator);
 /// on the others, which may not be run by two threads at once, every session loads its own.
 #[derive(Debug, Clone)]
