@@ -1,0 +1,229 @@
+"""Checkpoints as users have them, read without running anything that is in them.
+
+`read` takes a `.pth`/`.pt`/`.ckpt` (PyTorch's zip or old form), a `.safetensors`, a folder that holds one of them, or
+a `.zip` of such a folder. Tensors alone are unpickled (`weights_only`); a pickle that names code is refused by name.
+"""
+
+import argparse
+import fnmatch
+import hashlib
+import pickle
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from gst_listen_export.errors import ExportError
+
+SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+# What checkpoints hold beside tensors and is data alone.
+ALLOWED = [argparse.Namespace]
+# Where training programs put the state dict.
+STATE_KEYS = ("model", "state_dict")
+
+
+@dataclass
+class Checkpoint:
+    """What was read: `tensors` by name (torch, as stored), and whatever else stood beside the state dict in `other`."""
+
+    path: Path  # the file itself
+    name: str  # of the folder or archive that held it, or of the file without its suffix: holds M2D's geometry
+    sha256: str
+    tensors: dict
+    other: dict = field(default_factory=dict)
+
+    def stripped(self, prefix):
+        """Only the tensors whose name begins with `prefix`, without it; all of them if none does."""
+        inside = {k[len(prefix):]: v for k, v in self.tensors.items() if k.startswith(prefix)}
+        return Checkpoint(self.path, self.name, self.sha256, inside or self.tensors, self.other)
+
+    def under(self, prefix):
+        """The tensors whose name begins with `prefix`, without it; none if none does."""
+        return {k[len(prefix):]: v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+    def shape(self, key, *dims):
+        """The shape of a tensor that says what size the model is. `dims`: an int, or a name for a size that is free.
+
+        # Errors
+        The tensor is not there, or has another shape.
+        """
+        if key not in self.tensors:
+            near = [k for k in self.tensors if k.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]][:4]
+            here = f"; it has {len(self.tensors)} tensors" + (f", such as {', '.join(near)}" if near else "")
+            raise ExportError(f"{self.path}: no tensor {key}, which this family has{here}")
+        found = tuple(self.tensors[key].shape)
+        fits = len(found) == len(dims) and all(isinstance(d, str) or d == f for d, f in zip(dims, found, strict=True))
+        if not fits:
+            raise ExportError(f"{self.path}: tensor {key} must be [{', '.join(map(str, dims))}] and is {list(found)}")
+        return found
+
+
+def training_only():
+    """The committed list of names (shell patterns) of tensors that only training needs: `training_only.txt`."""
+    text = resources.files("gst_listen_export").joinpath("training_only.txt").read_text()
+    return [line.split("#")[0].strip() for line in text.splitlines() if line.split("#")[0].strip()]
+
+
+def take(checkpoint, wanted, optional=(), ignored=(), what="this model"):
+    """The tensors named in `wanted` ({name: shape}) as float32, those in `optional` where they are there.
+
+    Everything else in the checkpoint must be on the committed list of training-only names, or match a pattern of
+    `ignored` (what another part of the export takes).
+
+    # Errors
+    Missing, unknown, of another shape, not finite: all of a kind at once, with what was expected and what was found.
+    """
+    import torch
+
+    found, optional = checkpoint.tensors, dict(optional)
+    missing = [f"{k} {list(s)}" for k, s in wanted.items() if k not in found]
+    if missing:
+        raise ExportError(f"{checkpoint.path}: {what} needs {some(missing)}; not there. {near_names(checkpoint, wanted)}".rstrip())
+    known = [*training_only(), *ignored]
+    unknown = [k for k in found if k not in wanted and k not in optional and not any(fnmatch.fnmatchcase(k, p) for p in known)]
+    if unknown:
+        here = some([f"{k} {list(found[k].shape)}" for k in unknown])
+        raise ExportError(f"{checkpoint.path}: unknown: {here}. It is neither part of {what} nor on the list of "
+                          "training-only names (gst_listen_export/training_only.txt)")
+    shapes = wanted | {k: s for k, s in optional.items() if k in found}
+    wrong = [f"{k} must be {list(s)} and is {list(found[k].shape)}" for k, s in shapes.items() if tuple(found[k].shape) != tuple(s)]
+    if wrong:
+        raise ExportError(f"{checkpoint.path}: wrong shape: {some(wrong)}")
+    taken = {k: found[k].detach().to(torch.float32).contiguous() for k in shapes}
+    bad = [k for k, v in taken.items() if not torch.isfinite(v).all()]
+    if bad:
+        raise ExportError(f"{checkpoint.path}: values that are not finite in {some(bad)}; expected finite weights")
+    return taken
+
+
+def some(things, most=6):
+    """The first few of a list, and how many more there are."""
+    return ", ".join(things[:most]) + (f" and {len(things) - most} more" if len(things) > most else "")
+
+
+def near_names(checkpoint, wanted):
+    unused = [k for k in checkpoint.tensors if k not in wanted]
+    return f"It has {some(unused, 4)}" if unused else ""
+
+
+def read(source, log=None):
+    """Reads a checkpoint; `log` is told which file was taken.
+
+    # Errors
+    Nothing there, several files to choose from, not a checkpoint, code in the pickle, no tensors.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise ExportError(f"{source}: expected a checkpoint (file, folder or .zip); nothing is there")
+    if source.is_dir():
+        path, name = only([p for p in sorted(source.rglob("*")) if p.suffix in SUFFIXES and p.is_file()], source), source.resolve().name
+    else:
+        path, name = source, folder_name(source)
+    if is_archive(path):
+        return read_archive(path)
+    tensors, other = load(path)
+    if log:
+        log(f"{path}: {len(tensors)} tensors")
+    return Checkpoint(path, name, sha256(path), tensors, other)
+
+
+def folder_name(file):
+    """The name of the folder that a file lies in, if that is a model's (geometry in it); else the file's own."""
+    parent = file.resolve().parent.name
+    return parent if "-" in parent and "x" in parent.split("-", 1)[1] else file.stem
+
+
+def only(files, where):
+    """The one file of a list.
+
+    # Errors
+    None, or more than one: which to take is the user's to say.
+    """
+    if len(files) == 1:
+        return files[0]
+    expected = "one file of " + ", ".join(f"*{s}" for s in SUFFIXES)
+    found = "none" if not files else f"{len(files)}: {some([str(f.name) for f in files])}; name the file itself"
+    raise ExportError(f"{where}: expected {expected}; found {found}")
+
+
+def is_archive(path):
+    """Whether a file is a zip that holds checkpoints, not one of PyTorch's own."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return not any(n.endswith("data.pkl") for n in names) and any(n.endswith(SUFFIXES) for n in names)
+
+
+def read_archive(path):
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as scratch:
+        member = only([Path(i.filename) for i in archive.infolist() if i.filename.endswith(SUFFIXES) and not i.is_dir()], path)
+        info = archive.getinfo(member.as_posix())
+        enough_room(scratch, info.file_size, "the unpacked checkpoint")
+        file = Path(scratch) / member.name
+        with archive.open(info) as packed, file.open("wb") as out:
+            shutil.copyfileobj(packed, out)
+        name = member.parent.name or path.stem
+        tensors, other = load(file, shown=f"{path}/{member}")
+    return Checkpoint(path, name, sha256(path), tensors, other)
+
+
+def load(path, shown=None):
+    """`(tensors, everything else)` of one file."""
+    import torch
+
+    shown = shown or path
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path), {}
+        except (SafetensorError, OSError) as error:
+            raise ExportError(f"{shown}: expected a safetensors file: {error}") from None
+    try:
+        with torch.serialization.safe_globals(ALLOWED):
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ExportError(pickle_trouble(shown, str(error))) from None
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, UnicodeDecodeError, TypeError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ExportError(f"{shown}: expected a PyTorch checkpoint (a pickle of tensors) or .safetensors; it is none: {first}") from None
+    if not isinstance(loaded, dict):
+        raise ExportError(f"{shown}: expected a dictionary of tensors; found {type(loaded).__name__}")
+    state, other = loaded, {}
+    for key in STATE_KEYS:
+        if isinstance(loaded.get(key), dict):
+            state, other = loaded[key], {k: v for k, v in loaded.items() if k != key}
+            break
+    tensors = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
+    other |= {k: v for k, v in state.items() if k not in tensors}
+    if not tensors:
+        raise ExportError(f"{shown}: expected tensors; found none among {some([str(k) for k in state]) or 'no keys'}")
+    return tensors, other
+
+
+def pickle_trouble(path, message):
+    """What to tell of a pickle that `weights_only` refuses."""
+    marks = ("GLOBAL ", "Unsupported global", "Unsupported class", "Trying to call", "Can only build", "Can only SETITEM", "REDUCE")
+    if any(mark in message for mark in marks):
+        named = next((line.strip() for line in message.splitlines() if any(m in line for m in marks)), "")
+        return (f"{path}: expected tensors alone; the pickle names code, which is never executed: {named[:200]}. "
+                "Only torch's own tensor types and argparse.Namespace are let through")
+    return f"{path}: expected a PyTorch checkpoint (a pickle of tensors) or .safetensors; it is none: {(message.splitlines() or [''])[0][:200]}"
+
+
+def sha256(path):
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def enough_room(folder, size, what):
+    """# Errors
+    Less room than `size` bytes on the disk that holds `folder`.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise ExportError(f"{folder}: {what} needs {size / 1e6:.1f} MB; {free / 1e6:.1f} MB are free there")

@@ -1,0 +1,151 @@
+"""BYOL-A: a vector per 80 ms (v1: d512, d1024, d2048) or per 40 ms (v2: d3072); a window is the mean plus the maximum.
+
+The checkpoint says nothing of the level of the sound it was trained on, so you say how frames are normalised:
+
+  --normalize fixed --mean -9.66 --std 4.72    numbers of your own
+  --normalize fixed --statistics FOLDER        taken from WAV files that sound like what will be listened to
+  --normalize running --statistics FOLDER      following the stream, from those at its start
+  --normalize per-window                       each window by itself
+"""
+
+from pathlib import Path
+
+from gst_listen_export import frontend
+from gst_listen_export.errors import ExportError
+
+NAME = "byol-a"
+HELP = "BYOL-A v1 and v2 (AudioNTT2020, AudioNTT2022)"
+MAX_FRAMES = 6000  # a minute; the model itself has no limit
+
+
+def add_arguments(parser):
+    parser.add_argument("--normalize", choices=["fixed", "per-window", "running"], required=True)
+    parser.add_argument("--mean", type=float, help="of the log-mel, natural logarithm")
+    parser.add_argument("--std", type=float, help="of the log-mel")
+    parser.add_argument("--statistics", type=Path, metavar="FOLDER", help="WAV files to take mean and deviation from")
+    parser.add_argument("--tau", type=float, default=30.0, help="seconds that running statistics follow (default: 30)")
+    parser.add_argument("--window", type=int, default=96, help="frames of a window (default: 96, 0.96 s, as trained)")
+
+
+def wanted(checkpoint):
+    """`(names and shapes, version)` of the model whose sizes the checkpoint's first tensors give."""
+    blocks = 3 if "features.8.weight" in checkpoint.tensors else 2
+    channels = checkpoint.shape("features.0.weight", "C", 1, 3, 3)[0]
+    column = channels * (64 >> blocks)
+    second = "fc.3" if "fc.3.weight" in checkpoint.tensors else "fc.2"
+    hidden = checkpoint.shape("fc.0.weight", "d", column)[0]
+    out = checkpoint.shape(f"{second}.weight", "d", hidden)[0]
+    shapes = {}
+    for i in range(blocks):
+        conv, norm = f"features.{4 * i}", f"features.{4 * i + 1}"
+        shapes |= {f"{conv}.weight": (channels, 1 if i == 0 else channels, 3, 3), f"{conv}.bias": (channels,)}
+        shapes |= {f"{norm}.{k}": (channels,) for k in ("weight", "bias", "running_mean", "running_var")}
+    shapes |= {"fc.0.weight": (hidden, column), "fc.0.bias": (hidden,)}
+    shapes |= {f"{second}.weight": (out, hidden), f"{second}.bias": (out,)}
+    return shapes, blocks, second, out + (column if blocks == 2 else 0)
+
+
+def recognise(checkpoint):
+    """What a checkpoint is, in words; None if it is none of this family."""
+    if "features.0.weight" not in checkpoint.tensors or "fc.0.weight" not in checkpoint.tensors:
+        return None
+    _, blocks, _, dim = wanted(checkpoint)
+    return f"BYOL-A v{1 if blocks == 3 else 2}, {dim} values per {10 << blocks} ms"
+
+
+def build(checkpoint):
+    """`(module, blocks, dim)`."""
+    from gst_listen_export.checkpoint import take
+    from gst_listen_export.nets.byol_a import ByolA, fold
+
+    shapes, blocks, second, dim = wanted(checkpoint)
+    w = take(checkpoint, shapes, what=f"BYOL-A v{1 if blocks == 3 else 2}")
+    convolutions = []
+    for i in range(blocks):
+        conv, norm = f"features.{4 * i}", f"features.{4 * i + 1}"
+        norms = (w[f"{norm}.{k}"] for k in ("weight", "bias", "running_mean", "running_var"))
+        convolutions.append(fold(w[f"{conv}.weight"], w[f"{conv}.bias"], *norms))
+    layers = [(w[f"{name}.weight"], w[f"{name}.bias"]) for name in ("fc.0", second)]
+    return ByolA(convolutions, layers, keep_column=blocks == 2).eval(), blocks, dim
+
+
+def normalization(args):
+    """The manifest's section `normalize`.
+
+    # Errors
+    Numbers that are missing or too many.
+    """
+    if args.normalize == "per-window":
+        if args.mean is not None or args.std is not None or args.statistics:
+            raise ExportError("--normalize per-window takes no --mean, --std or --statistics")
+        return {"kind": "per_window"}
+    if args.statistics:
+        if args.mean is not None or args.std is not None:
+            raise ExportError("--statistics gives mean and deviation: leave --mean and --std out")
+        mean, std = statistics(args.statistics)
+    elif args.mean is None or args.std is None:
+        raise ExportError(f"--normalize {args.normalize} needs --mean and --std, or --statistics FOLDER")
+    else:
+        mean, std = args.mean, args.std
+    if not std > 0:
+        raise ExportError(f"--std: expected a number above 0; found {std}")
+    if args.normalize == "fixed":
+        return {"kind": "fixed", "mean": mean, "std": std}
+    return {"kind": "running", "tau": args.tau, "mean": mean, "std": std}
+
+
+def statistics(folder):
+    """Mean and deviation of all log-mel values of the WAV files in a folder."""
+    import numpy as np
+
+    from gst_listen_export.logmel import log_mel
+    from gst_listen_export.sounds import read_wav
+
+    front_end = frontend.BYOL_A
+    files = sorted(folder.rglob("*.wav"))
+    sounds = [read_wav(f, front_end["sample_rate"]) for f in files]
+    mels = [log_mel(front_end, x) for x in sounds if len(x) > front_end["n_fft"] // 2]
+    if not mels:
+        raise ExportError(f"{folder}: expected WAV files of 16 kHz, longer than 32 ms; found {len(files)} files and none such")
+    values = np.concatenate(mels)
+    return float(values.mean()), float(values.std())
+
+
+def export(args):
+    import torch
+
+    from gst_listen_export import onnx_export
+    from gst_listen_export.checkpoint import read
+    from gst_listen_export.feeds import log_mel_feeds
+    from gst_listen_export.package import NTT_EVALUATION, PackageWriter, licence, package_id
+
+    checkpoint = read(args.source)
+    module, blocks, dim = build(checkpoint)
+    step = 1 << blocks
+    if not 8 <= args.window <= MAX_FRAMES or args.window % step:
+        raise ExportError(f"--window: expected a multiple of {step} from 8 to {MAX_FRAMES}; found {args.window}")
+    manifest = {
+        "id": package_id(args, checkpoint.name), "family": "byol-a",
+        "license": licence(NTT_EVALUATION, checkpoint, "https://github.com/nttcslab/byol-a"),
+        "audio": frontend.audio(frontend.BYOL_A), "frontend": frontend.BYOL_A, "normalize": normalization(args),
+        "window": frontend.window(args.window, min_frames=8, multiple_of=step, max_frames=MAX_FRAMES, hop=args.window // 2,
+                                  short_pad="zero_normalized"),
+        "encoder": {"input": {"name": "lms", "layout": "B1FT"}, "output": {
+            "name": "frames", "kind": "frames", "dim": dim, "freq_rows": 1, "frames_per_column": step}},
+        "frame_embedding": "identity", "clip_pooling": "mean_plus_max_time"}
+    size = sum(p.numel() * 4 for p in module.parameters())
+    with PackageWriter(args, manifest, room=size * len(args.precision)) as package:
+        examples = [(torch.randn(b, 1, 64, t),) for b, t in ((2, 88), (1, 96), (3, 203), (1, 8))]
+        onnx_export.export(module, examples, package.path("encoder.onnx"), ["lms"], ["frames"],
+                           {"lms": {0: "batch", 3: "time"}, "frames": {0: "batch", 1: "columns"}})
+        feeds = log_mel_feeds(manifest, args.sounds) if len(args.precision) > 1 else []
+        graphs = onnx_export.reduce(package.folder, "encoder", args.precision, feeds, args.int8 or "static",
+                                    embed=lambda y: y.mean(axis=1) + y.max(axis=1))
+        package.manifest["encoder"] = {"graphs": graphs} | manifest["encoder"]
+
+        def clip(window):
+            with torch.no_grad():
+                frames = module(torch.from_numpy(window.T.copy())[None, None])[0]
+            return (frames.mean(dim=0) + frames.max(dim=0).values).numpy()
+
+        package.self_test(clip)

@@ -1,0 +1,25 @@
+"""Windows of sound as a graph takes them: for measuring reduced precisions."""
+
+import numpy as np
+
+from gst_listen_export import logmel, sounds
+from gst_listen_export.frontend import samples_of
+from gst_listen_export.package import condition
+
+
+def log_mel_feeds(manifest, folder=None, count=16):
+    """`[{input: [1, ...]}]`: default windows of sound, normalised, in the layout of the encoder's input."""
+    front_end, name, layout = manifest["frontend"], manifest["encoder"]["input"]["name"], manifest["encoder"]["input"]["layout"]
+    rate, size = manifest["audio"]["sample_rate"], manifest["window"]["frames"]
+    seconds = front_end["hop_length"] / rate
+    feeds = []
+    for samples in sounds.windows(folder, rate, samples_of(front_end, size), count):
+        mel = logmel.log_mel(front_end, condition(samples, manifest["audio"]))
+        feeds.append({name: laid_out(logmel.normalize(mel, manifest["normalize"], seconds).astype(np.float32), layout)})
+    return feeds
+
+
+def laid_out(window, layout):
+    """`[T, F]` as the encoder's input: `B1FT`, `B1TF`, `BFT` or `BTF`."""
+    x = window.T if layout.endswith("FT") else window
+    return np.ascontiguousarray(x[None, None] if layout.startswith("B1") else x[None])

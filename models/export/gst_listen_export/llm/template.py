@@ -1,0 +1,69 @@
+"""The text around the sound: the folder's chat template, with places for the sound and for the words."""
+
+import re
+from pathlib import Path
+
+from .config import LlmError, read_json
+
+PLACES = ("{audio}", "{prompt}", "{system}")
+PLAIN = "{audio}{prompt}"
+
+
+def chat_template(folder):
+    """The template that the folder's chat format gives, or None where it has none.
+
+    The format is a Jinja template; it is rendered once, in Jinja's sandbox, for one system and one user message whose
+    texts are the places. What needs more than that (tools, dates) renders as for an empty value.
+    """
+    folder = Path(folder)
+    source = None
+    if (folder / "chat_template.jinja").exists():
+        source = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    elif (folder / "tokenizer_config.json").exists():
+        source = read_json(folder / "tokenizer_config.json").get("chat_template")
+        if isinstance(source, list):  # several, by name
+            source = next((t.get("template") for t in source if t.get("name") == "default"), None)
+    if not source:
+        return None
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def refuse(message):
+        raise LlmError(f"the folder's chat template says: {message}")
+
+    config = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
+    special = {k: text_of(config.get(k)) for k in ("bos_token", "eos_token", "unk_token", "pad_token")}
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda _format: ""}
+    user = {"role": "user", "content": "{audio}{prompt}"}
+    for messages in ([{"role": "system", "content": "{system}"}, user], [user]):
+        try:
+            text = environment.from_string(source).render(messages=messages, add_generation_prompt=True, tools=None, **special)
+        except LlmError:
+            if len(messages) == 1:
+                raise
+            continue  # a format without a system message
+        except TemplateError as error:
+            raise LlmError(f"the folder's chat template: {error}") from error
+        return check_template(text)
+    return None
+
+
+def text_of(token):
+    return token.get("content", "") if isinstance(token, dict) else token or ""
+
+
+def check_template(text):
+    """`{audio}` and `{prompt}` stand in it once, `{system}` at most once, and no other place."""
+    for place in PLACES:
+        count, least = text.count(place), 0 if place == "{system}" else 1
+        if not least <= count <= 1:
+            raise LlmError(f"template: expected {place} {'at most ' if least == 0 else ''}once, found it {count} times in {text!r}")
+    return text
+
+
+def begins_with_bos(text, tokenizer, bos):
+    """Whether the template writes the token that begins a text itself."""
+    first = re.split("|".join(map(re.escape, PLACES)), text, maxsplit=1)[0]
+    ids = tokenizer.encode(first, add_special_tokens=False).ids
+    return bool(bos) and ids[: len(bos)] == list(bos)

@@ -1,0 +1,1 @@
+"""The models as PyTorch modules of our own, written from their papers: this is what is exported."""
