@@ -56,7 +56,7 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from . import attribution, audio, config, data, finish, pool, probe, scenes, tower, train, words
+    from . import attribution, audio, config, data, finish, pool, probe, tower, train, words
     from .teacher import class_names
 
     cfg = config.load(args.config)
@@ -68,13 +68,16 @@ def main():
 
     stage("clips")
     names = []
-    clips = data.load(args.data, "train", names)
+    clips = data.load(args.data, "train", names, data.kept_out(cfg.kept_out))
     main_name = data.main_set(audio.read_index(args.data))
     main_labels = sorted({k for k, row in zip(clips.labels, clips.rows, strict=True) if row.set == main_name})
     val = data.load(args.data, "val", names)
     val_rows = [i for i, row in enumerate(val.rows) if row.set == main_name]
+    if cfg.both:
+        clips = clips.with_(val)
+    named = [names.index(n) if n in names else -1 for n in ("speech", "electronic sound")]
     writers = data.start_pool(
-        work / "pool", cfg.teacher, clips, main_labels, cfg.pool.shards, cfg.pool.workers, cfg.seed
+        work / "pool", cfg.teacher, clips, main_labels, named, cfg.pool.shards, cfg.pool.workers, cfg.seed
     )
 
     stage("words")
@@ -84,10 +87,17 @@ def main():
     classes = class_names(cfg.teacher) if cfg.teacher else []
     bank = kept(work / "bank.pkl", lambda: words.bank(names, classes, encoder))
     heard = dict.fromkeys(n.lower() for n in classes + words.audioset_names(cfg.audioset))
+    without = words.kept_out(cfg.kept_out_words)
     phrases = kept(
         work / "phrases.pkl",
         lambda: words.tower_phrases(
-            names, list(heard), table, words.whole_words(vocab), cfg.text.phrases, np.random.default_rng(cfg.seed)
+            names,
+            list(heard),
+            table,
+            words.whole_words(vocab),
+            cfg.text.phrases,
+            np.random.default_rng(cfg.seed),
+            without,
         ),
     )
     vectors = kept(
@@ -113,16 +123,13 @@ def main():
         if not any(w.is_alive() for w in writers) and pool.progress(work / "pool") == 0:
             raise SystemExit("the processes that mix the training sound have died; see the error above")
         time.sleep(1)
-    cut = scenes.windows
-    val_mels = [
-        cut(audio.log_mel(audio.read(args.data / val.rows[i].path), np.float32), cfg.package.window, cfg.package.hop)[0]
-        for i in val_rows
-    ]
+    val_mels = [audio.log_mel(audio.read(args.data / val.rows[i].path), np.float32) for i in val_rows]
     position = {k: i for i, k in enumerate(main_labels)}
     val_set = [
         (mel, position[val.labels[i]]) for mel, i in zip(val_mels, val_rows, strict=True) if val.labels[i] in position
     ]
-    student = train.train(cfg.audio, work, bank, table, val_set, fitted, main_labels, cfg.seed, log)
+    span = cfg.package.window // pool.COLUMN, cfg.package.hop // pool.COLUMN
+    student = train.train(cfg.audio, work, bank, table, val_set, span, fitted, main_labels, cfg.seed, log)
 
     stage("text")
     text, tokenizer = tower.train(cfg.text, work, phrases, vectors, weights, encoder, vocab, cfg.seed, log)

@@ -10,17 +10,23 @@ class Audio:
     """The audio side and its training."""
 
     dim: int = 256
-    widths: list = field(default_factory=lambda: [16, 32, 64, 96, 160])
-    trunk: int = 256
+    widths: list = field(default_factory=lambda: [16, 32, 64, 128, 192])
+    trunk: int = 320
     temporal: int = 2
+    reach: int = 6
+    bf16: bool = True
     steps: int = 2400
     batch: int = 64
     rate: float = 3e-3
-    warmup: int = 150
+    warmup: int = 300
     decay: float = 0.02
     average: float = 0.998
     save_every: int = 50
     check_every: int = 150
+    masked_steps: int = 0
+    masked_rate: float = 1.5e-3
+    masked_ratio: float = 0.6
+    masked_average: float = 0.99
     weight_clip: float = 1.0
     weight_choice: float = 0.5
     weight_frame: float = 1.0
@@ -29,6 +35,7 @@ class Audio:
     weight_recall: float = 0.5
     weight_nonsense: float = 0.2
     minutes: float = 0.0
+    spans: float = 0.3
     plain: float = 0.7
     plain_from: float = 0.75
 
@@ -72,12 +79,20 @@ class Package:
 
 @dataclass
 class Config:
-    """All of it, with a seed and the number of threads (0: as torch likes)."""
+    """All of it, with a seed and the number of threads (0: as torch likes).
+
+    `kept_out` names a CSV (path, part): rows of part `eval` train nothing; no text in the TOML file
+    `kept_out_words` does either. `both` trains on `val` rows too: for weights
+    that are given out after everything has been chosen and measured without it.
+    """
 
     seed: int = 7
     threads: int = 2
     teacher: str = ""
     audioset: str = ""
+    kept_out: str = ""
+    kept_out_words: str = ""
+    both: bool = False
     audio: Audio = field(default_factory=Audio)
     pool: Pool = field(default_factory=Pool)
     text: Text = field(default_factory=Text)
@@ -89,7 +104,7 @@ def load(path):
     raw = tomllib.loads(Path(path).read_text()) if path else {}
     made = build(Config, raw, "")
     # Folders are told from where the file lies.
-    for key in ("teacher", "audioset"):
+    for key in ("teacher", "audioset", "kept_out", "kept_out_words"):
         value = getattr(made, key)
         if value and path:
             setattr(made, key, str((Path(path).resolve().parent / value).resolve()))

@@ -1,5 +1,6 @@
 """The clips of an index, in memory, and what is precomputed of them."""
 
+import csv
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +20,12 @@ class Clips:
     labels: list
     folds: list
 
+    def with_(self, other):
+        """These and those of `other`."""
+        return Clips(
+            self.rows + other.rows, self.waves + other.waves, self.labels + other.labels, self.folds + other.folds
+        )
+
 
 def fold_of(row, number):
     """The part of a clip for cross-fitting: ESC-50's own fold (its files' first character), otherwise by turns."""
@@ -26,9 +33,17 @@ def fold_of(row, number):
     return int(name[0]) if row.set == "esc50" and name[:1].isdigit() else number % 5 + 1
 
 
-def load(folder, role, names):
-    """All clips of `role`; `names` grows by labels that it does not have yet."""
-    rows = [r for r in audio.read_index(folder) if r.role == role]
+def kept_out(path):
+    """The paths that `path` (columns path, part) keeps for judging: part `eval`. "" keeps none."""
+    if not path:
+        return set()
+    with open(path, newline="") as file:
+        return {row["path"] for row in csv.DictReader(file) if row["part"] == "eval"}
+
+
+def load(folder, role, names, without=frozenset()):
+    """All clips of `role` but those whose paths are in `without`; `names` grows by labels that it does not have yet."""
+    rows = [r for r in audio.read_index(folder) if r.role == role and r.path not in without]
     waves, labels, folds = [], [], []
     for i, row in enumerate(rows):
         x = audio.trim(audio.read(Path(folder) / row.path))
@@ -60,8 +75,8 @@ def teach(teacher_folder, clips):
     return np.concatenate(vectors), np.asarray(owner)
 
 
-def start_pool(folder, teacher_folder, clips, main, shards, workers, seed):
-    """Starts the processes that write the pool; returns them."""
+def start_pool(folder, teacher_folder, clips, main, named, shards, workers, seed):
+    """Starts the processes that write the pool; returns them. `named`: the numbers of the labels that the mixer knows."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     context = get_context("fork")
@@ -74,6 +89,7 @@ def start_pool(folder, teacher_folder, clips, main, shards, workers, seed):
             clips.labels,
             clips.folds,
             main,
+            named,
             shards,
             worker,
             workers,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from . import calibrate, package, scenes
+from . import audio, calibrate, package, scenes
 
 TEMPLATES = (("{}",), ("{}", "the sound of {}", "a recording of {}", "{} can be heard"))
 
@@ -29,7 +29,7 @@ def finish(out, work, student, text, labels, clips, val, val_set, cfg, main_name
     (out / "tokenizer.json").write_bytes((work / "tokenizer.json").read_bytes())
     figures = dict(package.graphs(out, student, text, cfg))
     runner = package.Runner(out)
-    windows = [calibrate.embed(runner, mel)[0] for mel, _ in val_set]
+    windows = [scenes.run(runner, mel, cfg.package.window, cfg.package.hop)[0] for mel, _ in val_set]
     wanted = [k for _, k in val_set]
 
     best = None
@@ -64,7 +64,7 @@ def finish(out, work, student, text, labels, clips, val, val_set, cfg, main_name
     seen = [w for w, r in zip(val.waves, val.rows, strict=True) if r.set == main_name]
     names = [labels.index(r.label.replace("_", " ")) for r in val.rows if r.set == main_name]
     played = scenes.make(seen, names, cfg.package.scenes, rng)
-    runs = [scenes.run(runner, s.samples, frames, cfg.package.hop) for s in played]
+    runs = [scenes.run(runner, audio.log_mel(s.samples, np.float32), frames, cfg.package.hop) for s in played]
     calibrate.settle(result, runs, played, vectors, unrelated_clip, unrelated_frame, frames, cfg.package.hop)
     silence = calibrate.quiet_mels(rng, 1, frames)
     clip, frame = calibrate.embed(runner, silence)

@@ -44,6 +44,54 @@ def noise(rng, n):
     return (x / (np.abs(x).max() + 1e-9)).astype(np.float32)
 
 
+def tune(rng, n):
+    """A synthesiser playing notes of random harmonics, glides and envelopes: no recording, no label's sound."""
+    x, at, t = np.zeros(n), 0, np.arange(n) / audio.RATE
+    base, partials = rng.uniform(80, 700), rng.integers(1, 9)
+    weights = rng.uniform(0, 1, partials) / np.arange(1, partials + 1) ** rng.uniform(0, 1.5)
+    depth, ratio = rng.choice([0.0, rng.uniform(0.2, 4)]), rng.choice([0.5, 1.0, 1.41, 2.0, 3.0, 3.5])
+    while at < n:
+        length = min(int(rng.uniform(0.08, 0.9) * audio.RATE), n - at)
+        s = t[:length]
+        f = base * 2 ** (rng.integers(-12, 13) / 12)
+        glide = 2 ** (rng.normal(0, 0.03) * s / 0.3 + 0.02 * rng.uniform() * np.sin(2 * np.pi * rng.uniform(3, 7) * s))
+        phase = 2 * np.pi * np.cumsum(f * glide) / audio.RATE
+        note = sum(
+            w * np.sin((k + 1) * phase + depth * np.sin(ratio * phase))
+            for k, w in enumerate(weights)
+            if (k + 1) * f < 7000
+        )
+        envelope = np.minimum(1, s / rng.uniform(0.003, 0.08)) * np.exp(-s / rng.uniform(0.05, 1.5))
+        envelope *= np.minimum(1, (length - np.arange(length)) / 200)
+        x[at : at + length] += note * envelope * rng.uniform(0.3, 1)
+        at += int(length * rng.uniform(0.6, 1.6)) + 1
+    return (x / (np.abs(x).max() + 1e-9)).astype(np.float32)
+
+
+def babble(rng, n):
+    """Like a voice without words: pulses and breath through moving formants, in syllables."""
+    t = np.arange(n) / audio.RATE
+    knots = max(3, int(n / audio.RATE * rng.uniform(3, 7)))
+    along = lambda low, high: np.interp(t, np.linspace(0, t[-1], knots), rng.uniform(low, high, knots))
+    f0 = rng.uniform(80, 280) * 2 ** along(-0.35, 0.35)
+    phase = np.cumsum(f0) / audio.RATE
+    pulses = np.diff(np.floor(phase), prepend=0) + 0.02 * rng.standard_normal(n)
+    voiced = along(-0.4, 1) > 0
+    source = np.where(voiced, pulses, 0.15 * rng.standard_normal(n))
+    out, size = np.zeros(n), audio.RATE // 25
+    tracks = [along(a, b) for a, b in ((250, 900), (800, 2400), (2000, 3400))]
+    state = [np.zeros(2) for _ in tracks]
+    for start in range(0, n, size):
+        piece = source[start : start + size]
+        for k, track in enumerate(tracks):
+            r = np.exp(-np.pi * (60 + 50 * k) / audio.RATE)
+            a = [1, -2 * r * np.cos(2 * np.pi * track[start] / audio.RATE), r * r]
+            y, state[k] = lfilter([1 - r], a, piece, zi=state[k])
+            out[start : start + size] += y / (k + 1)
+    out *= np.maximum(0, along(-0.3, 1)) ** 0.5
+    return (out / (np.abs(out).max() + 1e-9)).astype(np.float32)
+
+
 def room(rng, x):
     """`x` in a synthetic room: a direct path and exponentially decaying noise."""
     decay = rng.uniform(0.1, 0.7)
@@ -98,8 +146,13 @@ def place(rng, clip):
 class Mixer:
     """Draws mixes from labelled clips."""
 
-    def __init__(self, clips, labels, folds, main, rng):
-        """`clips` waveforms, `labels` their label's number, `folds` (for the probes), `main` numbers of main labels."""
+    def __init__(self, clips, labels, folds, main, rng, speech=-1, synthetic=-1):
+        """`clips` waveforms, `labels` their label's number, `folds` (for the probes), `main` numbers of main labels.
+
+        `speech` and `synthetic` are the labels (or -1) of spoken words, several of which are said in a row, and of what
+        `tune` plays.
+        """
+        self.speech, self.synthetic = speech, synthetic
         self.rng, self.clips, self.labels, self.folds = rng, clips, np.asarray(labels), np.asarray(folds)
         self.by_label = {k: np.flatnonzero(self.labels == k) for k in sorted(set(labels))}
         self.main = [k for k in main if k in self.by_label]
@@ -118,6 +171,26 @@ class Mixer:
             return int(rng.choice(np.concatenate([self.by_label[k] for k in self.other])))
         return int(rng.choice(self.by_label[rng.choice(self.main)]))
 
+    def sound(self):
+        """(waveform, label, fold) of one source: now and then one that is made up and bears no main label."""
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.04:
+            return tune(rng, SAMPLES), self.synthetic, -1
+        if kind < 0.08:
+            return babble(rng, SAMPLES), -1, -1
+        if kind < 0.16 and self.speech in self.by_label:
+            # Words in a row, at one speed: more like talk than a word alone.
+            speed, parts = rng.uniform(0.75, 1.3), []
+            for _ in range(rng.integers(2, 6)):
+                x = self.clips[rng.choice(self.by_label[self.speech])]
+                at = np.arange(int(len(x) / speed)) * speed
+                x = np.interp(at, np.arange(len(x)), x) * 10 ** (rng.uniform(-6, 0) / 20)
+                parts += [x.astype(np.float32), np.zeros(rng.integers(3000), np.float32)]
+            return np.concatenate(parts), self.speech, -1
+        pick = self.draw()
+        return self.clips[pick], int(self.labels[pick]), int(self.folds[pick])
+
     def item(self):
         """(mix at its gain, loud mix, labels [3], activity [3, COLUMNS], folds [3]); -1 where there is no source."""
         rng = self.rng
@@ -126,8 +199,8 @@ class Mixer:
         activity = np.zeros((SOURCES, COLUMNS), bool)
         parts, owner = [], []
         for i in range(count):
-            pick = self.draw()
-            x = place(rng, self.clips[pick])
+            wave, label, fold = self.sound()
+            x = place(rng, wave)
             if rng.random() < 0.2:
                 x = room(rng, x)
             on = audio.active(np.append(x, np.zeros(audio.HOP, np.float32)))
@@ -139,7 +212,7 @@ class Mixer:
             level = 0.0 if i == 0 else -rng.uniform(-5, 15)
             parts.append((x * (10 ** (level / 20) / np.sqrt(power))).astype(np.float32))
             owner.append(i)
-            labels[i], folds[i], activity[i] = self.labels[pick], self.folds[pick], on
+            labels[i], folds[i], activity[i] = label, fold, on
         mix = np.sum(parts, axis=0) if parts else np.zeros(SAMPLES, np.float32)
         if not parts or rng.random() < 0.5:
             back = noise(rng, SAMPLES)
@@ -158,7 +231,7 @@ class Mixer:
         return (loud * gain).astype(np.float32), loud.astype(np.float32), labels, activity, folds
 
 
-def write(folder, teacher_folder, clips, labels, folds, main, shards, worker, workers, seed):
+def write(folder, teacher_folder, clips, labels, folds, main, named, shards, worker, workers, seed):
     """Writes this worker's share of `shards` shards; those that are there already are kept."""
     os.environ["OMP_NUM_THREADS"] = "1"
     teacher = Yamnet(teacher_folder) if teacher_folder else None
@@ -166,7 +239,7 @@ def write(folder, teacher_folder, clips, labels, folds, main, shards, worker, wo
         path = Path(folder) / f"shard-{shard:04d}.npz"
         if path.exists():
             continue
-        mixer = Mixer(clips, labels, folds, main, np.random.default_rng([seed, shard]))
+        mixer = Mixer(clips, labels, folds, main, np.random.default_rng([seed, shard]), *named)
         mel = np.zeros((SHARD, FRAMES, audio.N_MELS), np.float16)
         taught = []
         kept = {"labels": [], "activity": [], "folds": []}

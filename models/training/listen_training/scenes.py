@@ -6,7 +6,8 @@ import numpy as np
 
 from . import audio, calibrate, pool
 
-COLUMN = pool.COLUMN * audio.HOP / audio.RATE
+COLUMN_FRAMES = pool.COLUMN
+COLUMN = COLUMN_FRAMES * audio.HOP / audio.RATE
 
 
 @dataclass
@@ -64,24 +65,18 @@ def make(clips, labels, count, rng, seconds=12.0, snr=6.0):
     return out
 
 
-def windows(mel, window, hop):
-    """Windows of frames at k * hop as long as they are whole (one padded by silence where there would be none)."""
-    starts = list(range(0, max(1, len(mel) - window + 1), hop))
-    if len(mel) < window:
-        mel = np.concatenate([mel, np.full((window - len(mel), mel.shape[1]), np.log(audio.EPS), mel.dtype)])
-    return np.stack([mel[a : a + window] for a in starts]), starts
+def run(runner, mel, window, hop):
+    """A stream as the elements give it, of its log-mel [T, 80]: (clip vectors [k, dim], frame vectors [steps, dim]).
 
-
-def run(runner, samples, window, hop):
-    """A stream as the elements give it: (clip vectors [k, dim], frame vectors [steps, dim] without gaps)."""
-    clip, frame = calibrate.embed(runner, windows(audio.log_mel(samples, np.float32), window, hop)[0])
-    columns, before, new = window // pool.COLUMN, (window - hop) // 2 // pool.COLUMN, hop // pool.COLUMN
-    parts = []
-    for i, tokens in enumerate(frame):
-        first = 0 if i == 0 else before
-        last = columns if i == len(frame) - 1 else before + new
-        parts.append(tokens[first:last])
-    return clip, np.concatenate(parts)
+    The encoder's reach is bounded, so that a recording at once gives what its chunks give one by one.
+    """
+    tokens = runner.tokens(np.asarray(mel, np.float32)[None])[0]
+    columns, step = window // COLUMN_FRAMES, hop // COLUMN_FRAMES
+    if len(tokens) < columns:
+        parts = tokens[None]
+    else:
+        parts = np.stack([tokens[k : k + columns] for k in range(0, len(tokens) - columns + 1, step)])
+    return runner.clip(parts), tokens / np.linalg.norm(tokens, axis=-1, keepdims=True)
 
 
 def track(score, on, off, onset, offset, floor):

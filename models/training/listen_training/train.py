@@ -2,6 +2,8 @@
 
 import copy
 import json
+import queue
+import threading
 import time
 from pathlib import Path
 
@@ -42,6 +44,43 @@ class Items:
             choices = self.plain[which[i]]
             row[i] = choices[rng.integers(len(choices))] if len(choices) else row[i]
         return {k: np.stack([self.shards[a][k][b] for a, b in zip(which, row, strict=True)]) for k in self.shards[0]}
+
+
+class Ahead:
+    """Makes the batches of the next steps in a thread while this one is learnt from."""
+
+    def __init__(self, make, first, depth=3):
+        self.queue, self.stopped = queue.Queue(depth), threading.Event()
+
+        def work():
+            step = first
+            while not self.stopped.is_set():
+                try:
+                    made = make(step)
+                except Exception as problem:  # told to the thread that waits for it
+                    made = problem
+                while not self.stopped.is_set():
+                    try:
+                        self.queue.put(made, timeout=0.2)
+                        break
+                    except queue.Full:
+                        continue
+                if isinstance(made, Exception):
+                    return
+                step += 1
+
+        self.thread = threading.Thread(target=work, daemon=True)
+        self.thread.start()
+
+    def next(self):
+        made = self.queue.get()
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def stop(self):
+        self.stopped.set()
+        self.thread.join()
 
 
 def augment(mel, rng):
@@ -97,8 +136,8 @@ def overlaps(labels, words):
     return out
 
 
-def targets(batch, labels, overlap):
-    """Frame targets [B, columns, L], clip targets [B, L], and where each is no negative."""
+def targets(batch, labels, overlap, span):
+    """Frame targets [B, columns, L], clip targets [B, L] of the columns of `span`, and where each is no negative."""
     count, _, columns = batch["activity"].shape
     frame = np.zeros((count, columns, labels), np.float32)
     skip = np.zeros((count, columns, labels), bool)
@@ -110,27 +149,54 @@ def targets(batch, labels, overlap):
             on = batch["activity"][i, source]
             frame[i, on, label] = 1
             skip[i, on] |= overlap[label]
-            if on.sum() >= 2:
+            within = on[span[0] : span[1]]
+            if within.sum() >= 2:
                 clip[i, label] = 1
-            if on.any():
+            if within.any():
                 clip_skip[i] |= overlap[label]
                 clip_skip[i, label] = True
     return tuple(map(torch.from_numpy, (frame, skip & (frame == 0), clip, clip_skip & (clip == 0))))
 
 
-def losses(model, batch, texts, rng, config, overlap, probe):
-    """The parts of the loss by name."""
+def prepare(batch, texts, rng, config, overlap, probe):
+    """What of a step needs no gradient: the batch's augmented mel, texts and targets as a dictionary of tensors."""
     mel = torch.from_numpy(augment(batch["mel"].astype(np.float32), rng))
-    x = ((mel - MEAN) / STD).transpose(1, 2).unsqueeze(1).contiguous(memory_format=torch.channels_last)
-    hidden = model.encoder.features(x)
-    tokens = model.encoder.out(hidden)
-    clip = model.head(tokens)
     labels = texts.draw(rng)
-    count = len(labels)
     some = texts.nonsense[rng.integers(len(texts.nonsense), size=64)]
-    side = model.text(torch.cat([labels, some, texts.classes]))
+    columns = batch["activity"].shape[2]
+    # The head learns to pool spans of any length.
+    span = (0, columns)
+    if rng.random() < config.spans:
+        length = int(rng.integers(columns // 6, columns))
+        first = int(rng.integers(columns - length + 1))
+        span = (first, first + length)
+    made = {
+        "x": ((mel - MEAN) / STD).transpose(1, 2).unsqueeze(1).contiguous(memory_format=torch.channels_last),
+        "labels": labels,
+        "texts": torch.cat([labels, some, texts.classes]),
+        "targets": targets(batch, len(labels), overlap, span),
+        "span": span,
+    }
+    if "scores" in batch:
+        made["score"] = torch.from_numpy(batch["scores"].astype(np.float32))
+        made["root"] = torch.from_numpy(np.sqrt(np.maximum(batch["vectors"].astype(np.float32), 0)))
+        if probe is not None:
+            made["probe"] = tuple(map(torch.from_numpy, probabilities(probe, batch)))
+    return made
+
+
+def losses(model, made, config, probe):
+    """The parts of the loss by name; `made` comes from `prepare`."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        hidden = model.encoder.features(made["x"])
+    hidden = hidden.float()
+    tokens = model.encoder.out(hidden)
+    first, last = made["span"]
+    clip = model.head(tokens[:, first:last])
+    count = len(made["labels"])
+    side = model.text(made["texts"])
     scale, bias = model.scale.exp(), model.bias
-    frame_target, frame_skip, clip_target, clip_skip = targets(batch, count, overlap)
+    frame_target, frame_skip, clip_target, clip_skip = made["targets"]
     frame_logit = scale * F.normalize(tokens, dim=-1) @ side[: count + 64].T + bias
     clip_cos = clip @ side[: count + 64].T
     clip_logit = scale * clip_cos + bias
@@ -149,35 +215,35 @@ def losses(model, batch, texts, rng, config, overlap, probe):
     wanted = clip_target / clip_target.sum(-1, keepdim=True).clamp(min=1)
     choice = (20 * clip_cos[:, :count]).masked_fill(clip_skip, -1e4)
     out["choice"] = -(wanted * torch.log_softmax(choice, -1)).sum(-1).mean()
-    if "scores" not in batch:
+    if "score" not in made:
         return out
     # The teacher's patches: 12 columns, 6 apart.
-    score = torch.from_numpy(batch["scores"].astype(np.float32))
+    score, root = made["score"], made["root"]
     patches = score.shape[1]
     patch = F.normalize(F.avg_pool1d(tokens.transpose(1, 2), 12, 6).transpose(1, 2)[:, :patches], dim=-1)
     logit = scale * patch @ side[count + 64 :].T + model.teacher_bias
     out["teacher"] = bce(logit, score, reduction="none").sum(-1).mean()
-    vectors = torch.from_numpy(batch["vectors"].astype(np.float32))
     guess = model.recall(F.avg_pool1d(hidden.transpose(1, 2), 12, 6).transpose(1, 2)[:, :patches])
-    out["recall"] = (1 - F.cosine_similarity(guess, vectors.sqrt(), dim=-1)).mean() + F.mse_loss(guess, vectors.sqrt())
-    if probe is not None:
-        soft, sure = probabilities(probe, batch)
+    out["recall"] = (1 - F.cosine_similarity(guess, root, dim=-1)).mean() + F.mse_loss(guess, root)
+    if "probe" in made:
+        soft, sure = made["probe"]
         with_main = torch.log_softmax(20 * patch @ side[torch.from_numpy(probe["main"])].T, -1)
-        soft, sure = torch.from_numpy(soft), torch.from_numpy(sure)
         out["probe"] = -((soft * with_main).sum(-1) * sure).sum() / sure.sum().clamp(min=1)
     return out
 
 
 @torch.no_grad()
-def check(model, val, vectors):
-    """Top-1 and top-3 on whole val clips: the mean of the windows' clip cosines."""
+def check(model, val, vectors, columns, step):
+    """Top-1 and top-3 on val clips (log-mel, label): the mean of the three best windows' clip cosines."""
     model.eval()
     side = model.text(vectors)
     hits, three = 0, 0
     for mel, label in val:
-        x = ((torch.from_numpy(mel) - MEAN) / STD).transpose(1, 2).unsqueeze(1)
-        cos = (model.head(model.encoder(x)) @ side.T).topk(min(3, len(mel)), dim=0).values.mean(0)
-        best = cos.topk(3).indices.tolist()
+        x = ((torch.from_numpy(mel)[None] - MEAN) / STD).transpose(1, 2).unsqueeze(1)
+        tokens = model.encoder(x)[0]
+        parts = tokens.unfold(0, columns, step).transpose(1, 2) if len(tokens) >= columns else tokens[None]
+        cos = model.head(parts) @ side.T
+        best = cos.topk(min(3, len(cos)), dim=0).values.mean(0).topk(3).indices.tolist()
         hits += best[0] == label
         three += label in best
     model.train()
@@ -196,13 +262,20 @@ def rate_at(step, part, config):
     return float(config.rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * part))))
 
 
-def train(config, work, bank, words, val, probe, main, seed, log):
-    """Trains (or goes on with) the audio side; `work/audio.pt` is the checkpoint; returns the averaged model."""
+def train(config, work, bank, words, val, span, probe, main, seed, log):
+    """Trains (or goes on with) the audio side; `work/audio.pt` is the checkpoint; returns the averaged model.
+
+    `val` is listened to in windows of `span`: (columns, columns from one to the next).
+    """
+    from . import pretrain
+
     work = Path(work)
     torch.manual_seed(seed)
     mean, map_ = axes(np.concatenate([bank.vectors, bank.classes]).astype(np.float64), config.dim)
     model = Student(config, mean, map_)
     model.encoder = model.encoder.to(memory_format=torch.channels_last)
+    if config.masked_steps and not (work / "audio.pt").exists():
+        pretrain.pretrain(model, config, work, seed, log)
     average = copy.deepcopy(model)
     heavy = [p for p in model.parameters() if p.ndim > 1]
     light = [p for p in model.parameters() if p.ndim <= 1]
@@ -222,21 +295,20 @@ def train(config, work, bank, words, val, probe, main, seed, log):
     names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
     began, model_steps, sums, counted = time.time(), 0, {}, 0
     part = part_at(step, before, config)
-    while part < 1.0:
+
+    def make(step):
         if step % 50 == 0:
             items.refresh()
         rng = np.random.default_rng([seed, 1, step])
+        # How far the schedule is when this batch is made; a few steps early does not matter.
+        plain = config.plain if part > config.plain_from else 0.0
+        return prepare(items.draw(rng, config.batch, plain), texts, rng, config, overlap, probe)
+
+    ahead = Ahead(make, step)
+    while part < 1.0:
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, part, config)
-        parts = losses(
-            model,
-            items.draw(rng, config.batch, config.plain if part > config.plain_from else 0.0),
-            texts,
-            rng,
-            config,
-            overlap,
-            probe,
-        )
+        parts = losses(model, ahead.next(), config, probe)
         total = sum(getattr(config, f"weight_{k}") * v for k, v in parts.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -264,7 +336,7 @@ def train(config, work, bank, words, val, probe, main, seed, log):
             }
             sums, counted = {}, 0
             if step % config.check_every == 0 or part >= 1.0:
-                line["top1"], line["top3"] = check(average, val, names)
+                line["top1"], line["top3"] = check(average, val, names, *span)
             log(line)
         if step % config.save_every == 0 or part >= 1.0:
             state = {
@@ -276,6 +348,7 @@ def train(config, work, bank, words, val, probe, main, seed, log):
             }
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
+    ahead.stop()
     return average.eval()
 
 

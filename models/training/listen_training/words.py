@@ -15,6 +15,23 @@ def table():
         return tomllib.load(file)
 
 
+def kept_out(path):
+    """All texts in a TOML file, in lower case: those that judge the model and so must not train it. "" keeps none."""
+    if not path:
+        return set()
+    with open(path, "rb") as file:
+        left, found = [tomllib.load(file)], set()
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            found.add(item.strip().lower())
+        elif isinstance(item, dict):
+            left += item.values()
+        elif isinstance(item, list):
+            left += item
+    return found
+
+
 def wordings(label, words):
     """All wordings of a label: its own name first."""
     name = label.replace("_", " ").strip()
@@ -49,8 +66,11 @@ def whole_words(vocab):
     return [w for w in vocab if len(w) > 2 and w.isascii() and w.isalpha()]
 
 
-def tower_phrases(labels, names, words, plain_words, count, rng):
-    """`count` phrases for the text tower: labels, class names, the grammar's sentences, and any words at all."""
+def tower_phrases(labels, names, words, plain_words, count, rng, without=frozenset()):
+    """`count` phrases for the text tower: labels, class names, the grammar's sentences, and any words at all.
+
+    None of those in `without` (lower case), by whatever way it might come.
+    """
     g, templates = (
         words["grammar"],
         words["templates"]
@@ -89,7 +109,7 @@ def tower_phrases(labels, names, words, plain_words, count, rng):
         if text not in seen:
             seen.add(text)
             out.append(str(text))
-    return out[: max(count, len(known))]
+    return [text for text in out[: max(count, len(known))] if text.lower() not in without]
 
 
 class SentenceEncoder:
