@@ -1,0 +1,1 @@
+"""How good a model package is, measured through the elements of GStreamer. See README.md."""
