@@ -1,0 +1,121 @@
+"""Every family's small package through the pipeline, against its float64 truth: models/export/fixtures/<name>/.
+
+`./run test` starts it with GST_PLUGIN_PATH at the plugin under test; it needs neither PyTorch nor what made the packages.
+A folder with a `truth.json` is a row: a pipeline each, compared vector by vector and time by time. FAMILY_FIXTURES names
+another folder of such packages (`./run test-export` makes the larger ones).
+"""
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import unittest
+import wave
+
+import gi
+import numpy as np
+
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst  # noqa: E402
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+EXPORT = REPO / "models/export"
+FIXTURES = pathlib.Path(os.environ.get("FAMILY_FIXTURES", EXPORT / "fixtures"))
+sys.path.insert(0, str(EXPORT / "fixtures"))
+from sound import stream  # noqa: E402
+
+MIN_COSINE = 0.99999
+
+
+def tensors(file):
+    """A safetensors file: 8 bytes with the header's length, a JSON header, the data."""
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    types = {"F32": "<f4", "F64": "<f8", "I64": "<i8", "F16": "<f2"}
+    found = {}
+    for name, t in header.items():
+        if name != "__metadata__":
+            begin, end = t["data_offsets"]
+            found[name] = np.frombuffer(body[begin:end], types[t["dtype"]]).reshape(t["shape"])
+    return found
+
+
+def write_wav(path, rate, samples):
+    with wave.open(str(path), "wb") as w:
+        w.setnchannels(1)
+        w.setsampwidth(2)
+        w.setframerate(rate)
+        w.writeframes(samples.astype("<i2").tobytes())
+
+
+def run(package, properties, recording):
+    """`(rows [N, D], rows of each buffer, start of each, duration of each)` of `melspec ! m2dencode` over a WAV file."""
+    settings = " ".join(f"{k}={v}" for k, v in properties.items())
+    front = "" if json.loads((package / "manifest.json").read_text())["frontend"]["kind"] == "in_graph" else "! melspec"
+    pipeline = Gst.parse_launch(
+        f'filesrc location="{recording}" ! wavparse ! audioconvert {front} ! m2dencode name=m model="{package}" accept-license=true'
+        f" execution-provider=cpu {settings} ! appsink name=out sync=false"
+    )
+    sink, parts, starts, durations, rows = pipeline.get_by_name("out"), [], [], [], []
+    pipeline.set_state(Gst.State.PLAYING)
+    try:
+        while (sample := sink.emit("pull-sample")) is not None:
+            dims = sample.get_caps().get_structure(0).to_string()
+            dim = int(dims.split("dims=(int)<")[1].split(">")[0].split(",")[1])
+            buffer = sample.get_buffer()
+            values = np.frombuffer(buffer.extract_dup(0, buffer.get_size()), "<f4").reshape(-1, dim)
+            parts.append(values)
+            rows.append(len(values))
+            starts.append(buffer.pts)
+            durations.append(buffer.duration)
+        message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+        if message:
+            error, debug = message.parse_error()
+            raise AssertionError(f"{package.name}: {error.message}\n{debug}")
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+    return np.concatenate(parts), rows, starts, durations
+
+
+def cosines(a, b):
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return (a * b).sum(axis=1) / np.maximum(lengths, 1e-30)
+
+
+class Families(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        Gst.init(None)
+        cls.packages = sorted(p.parent for p in FIXTURES.glob("*/truth.json"))
+
+    def test_there_are_packages(self):
+        self.assertTrue(self.packages, f"no package with a truth.json in {FIXTURES}")
+
+    def test_the_pipeline_gives_what_float64_gives(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            for package in self.packages:
+                truth = tensors(package / "truth.safetensors")
+                for case in json.loads((package / "truth.json").read_text()):
+                    with self.subTest(package=package.name, run=case["name"]):
+                        recording = pathlib.Path(scratch) / "sound.wav"
+                        write_wav(recording, case["rate"], stream(case["rate"], case["samples"]))
+                        self.compare(case, truth[case["name"]], run(package, case["properties"], recording))
+
+    def compare(self, case, expected, found):
+        values, rows, starts, durations = found
+        self.assertEqual(rows, case["rows"], "vectors of each buffer")
+        self.assertEqual(starts, case["starts"], "time of each buffer")
+        for k, duration in enumerate(case["durations"]):
+            if duration is not None:
+                self.assertEqual(durations[k], duration, f"duration of buffer {k}")
+        self.assertEqual(values.shape, expected.shape)
+        size = max(1.0, float(np.abs(expected).max()))
+        worst = float(np.abs(values - expected).max()) / size
+        self.assertLessEqual(worst, case["tolerance"], "largest difference, relative to the largest value")
+        self.assertGreaterEqual(cosines(values, expected).min(), MIN_COSINE, "smallest cosine")
+
+
+if __name__ == "__main__":
+    unittest.main()
