@@ -78,6 +78,31 @@ def run(package, properties, recording):
     return np.concatenate(parts), rows, starts, durations
 
 
+def label_scores(package, properties, recording, labels):
+    """`[windows, labels]` that clapmatch prints for the labels, which select classes by name."""
+    settings = " ".join(f"{k}={v}" for k, v in properties.items())
+    front = "" if json.loads((package / "manifest.json").read_text())["frontend"]["kind"] == "in_graph" else "! melspec"
+    names = ";".join(label.replace("\\", "\\\\").replace(";", "\\;") for label in labels)
+    pipeline = Gst.parse_launch(
+        f'filesrc location="{recording}" ! wavparse ! audioconvert {front} ! m2dencode model="{package}" accept-license=true'
+        f" execution-provider=cpu {settings} ! clapmatch name=match ! application/x-json,format=audio-scores ! appsink name=out sync=false"
+    )
+    pipeline.get_by_name("match").set_property("labels", names)
+    sink, lines = pipeline.get_by_name("out"), []
+    pipeline.set_state(Gst.State.PLAYING)
+    try:
+        while (sample := sink.emit("pull-sample")) is not None:
+            buffer = sample.get_buffer()
+            lines += buffer.extract_dup(0, buffer.get_size()).decode().splitlines()
+        message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+        if message:
+            raise AssertionError(f"{package.name}: {message.parse_error()[0].message}")
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+    windows = [{s["label"]: s["score"] for s in json.loads(line)["scores"]} for line in lines]
+    return np.array([[w[label] for label in labels] for w in windows])
+
+
 def cosines(a, b):
     a, b = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
@@ -102,6 +127,23 @@ class Families(unittest.TestCase):
                         recording = pathlib.Path(scratch) / "sound.wav"
                         write_wav(recording, case["rate"], stream(case["rate"], case["samples"]))
                         self.compare(case, truth[case["name"]], run(package, case["properties"], recording))
+
+    def test_clapmatch_shows_a_taggers_classes_as_labels(self):
+        told = 0
+        with tempfile.TemporaryDirectory() as scratch:
+            for package in self.packages:
+                truth = tensors(package / "truth.safetensors")
+                for case in json.loads((package / "truth.json").read_text()):
+                    if "labels" not in case:
+                        continue
+                    # From last to first: labels choose by name, not by place.
+                    labels, told = case["labels"][::-1], told + 1
+                    with self.subTest(package=package.name, run=case["name"]):
+                        recording = pathlib.Path(scratch) / "sound.wav"
+                        write_wav(recording, case["rate"], stream(case["rate"], case["samples"]))
+                        found = label_scores(package, case["properties"], recording, labels)
+                        np.testing.assert_allclose(found, truth[case["name"]][:, ::-1], atol=case["tolerance"])
+        self.assertTrue(told, "no package has a tagger")
 
     def compare(self, case, expected, found):
         values, rows, starts, durations = found
