@@ -42,6 +42,9 @@ pub struct Manifest {
     pub normalize: Normalize,
     /// How frames are cut into windows.
     pub window: Window,
+    /// How a stream may be encoded in chunks with the same result as whole; absent: it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<Streaming>,
     /// The audio encoder.
     pub encoder: Encoder,
     /// How the encoder's output becomes one vector per time step (`output=frames`).
@@ -166,6 +169,21 @@ pub struct Window {
     pub edge: Edge,
     /// What `m2dencode` gives where the user does not say.
     pub default_output: Output,
+}
+
+/// What a chunk of a stream needs around it, so that its time steps are those of the whole stream. All lengths in frames.
+///
+/// It is a promise: the graph's time steps of frames `[k * chunk_frames, (k + 1) * chunk_frames)` do not depend on what
+/// lies further away than the contexts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Streaming {
+    /// Frames of a chunk, whose time steps are kept.
+    pub chunk_frames: u32,
+    /// Frames before it that its time steps see.
+    pub left_context: u32,
+    /// Frames after it that its time steps see.
+    pub right_context: u32,
 }
 
 /// Filling of a short window.

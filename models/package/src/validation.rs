@@ -1,6 +1,7 @@
 //! What must hold between the values of a manifest, before any file is read.
 
 mod encoder;
+mod streaming;
 mod text;
 
 use std::fmt::Display;
@@ -62,11 +63,12 @@ impl Manifest {
         if let Frontend::Logmel(front_end) = &self.frontend {
             front_end.validate().map_err(|source| PackageError::FrontEnd { file: file.into(), source })?;
         }
-        let checks: [fn(&Self) -> Check; 9] = [
+        let checks: [fn(&Self) -> Check; 10] = [
             Self::check_names,
             Self::check_sound,
             Self::check_window,
             Self::check_encoder,
+            Self::check_streaming,
             Self::check_pooling,
             Self::check_text,
             Self::check_tagger,

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-pub const FIXTURES: [&str; 4] = ["tiny-tokens", "tiny-frames", "tiny-clip", "tiny-tagger"];
+pub const FIXTURES: [&str; 5] = ["tiny-tokens", "tiny-frames", "tiny-clip", "tiny-tagger", "tiny-stream"];
 
 /// The folder of a small package.
 pub fn fixture(name: &str) -> PathBuf {

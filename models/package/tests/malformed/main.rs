@@ -11,6 +11,7 @@ macro_rules! set {
 mod common;
 mod files;
 mod form;
+mod streaming;
 mod tables;
 mod values;
 
