@@ -12,6 +12,16 @@ pub enum CaptionError {
     /// The request took longer than it may.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+    /// An option that is not possible.
+    #[error("{name} must be {expected}, found {found}")]
+    Option {
+        /// The option.
+        name: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
 }
 
 impl CaptionError {

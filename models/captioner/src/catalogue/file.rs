@@ -1,0 +1,351 @@
+//! The form of a catalogue's file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::Pattern;
+
+/// A fault: the key, and what is wrong with its value.
+type Fault = (String, String);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Catalogue {
+    /// Language tag.
+    pub language: String,
+    pub labels: Labels,
+    pub sure: Sure,
+    pub caption: Caption,
+    pub lists: Lists,
+    pub durations: Durations,
+    pub answers: Answers,
+    pub questions: Questions,
+}
+
+/// How labels become parts of a sentence.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Labels {
+    /// Around labels that are no plain phrase: `“{name}”`.
+    pub quoted: Pattern,
+    /// Whether a first capital is made small where the word is no name.
+    pub lower_initial: bool,
+    /// Where the language has articles that can be told from the word.
+    #[serde(default)]
+    pub articles: Option<Articles>,
+}
+
+/// English articles, in data.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Articles {
+    pub before_consonant: String,
+    pub before_vowel: String,
+    /// Beginnings of words that sound otherwise than they are written.
+    pub sounds_as_consonant: Vec<String>,
+    pub sounds_as_vowel: Vec<String>,
+    /// Words that make an article needless.
+    pub determiners: BTreeSet<String>,
+    /// Behind which the head of a phrase does not stand.
+    pub prepositions: BTreeSet<String>,
+    /// Nouns without an article, and nouns in the plural that do not end in s.
+    pub without: BTreeSet<String>,
+    /// Nouns that end in s in the singular.
+    pub singular_in_s: BTreeSet<String>,
+    /// Nouns that end in -ing, and so are no verbs.
+    pub nouns_in_ing: BTreeSet<String>,
+    /// Adjectives in front of nouns that end in -ing.
+    pub join: BTreeSet<String>,
+}
+
+/// How sure it is, by an event's peak score.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sure {
+    pub probably_below: f32,
+    pub probably: Pattern,
+    pub perhaps_below: f32,
+    pub perhaps: Pattern,
+}
+
+/// A message for counts up to `up_to`; the last one has none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Counted {
+    #[serde(default)]
+    pub up_to: Option<usize>,
+    pub text: Pattern,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Caption {
+    /// The whole: `{list}` is what was heard.
+    pub sentence: Pattern,
+    /// A sound by how often: `{item}`, `{n}`.
+    pub counts: Vec<Counted>,
+    /// A sound that was there once and long: `{item}`, `{duration}`.
+    pub lasting: Pattern,
+    /// One that is still there.
+    pub going_on: Pattern,
+    /// One after the other: `{before}`, `{after}`.
+    pub then: Pattern,
+    /// Several at the same time: `{list}`.
+    pub together: Pattern,
+    /// With sounds that were there all the time: `{list}`, `{rest}`.
+    pub all_the_while: Pattern,
+    /// Where more was heard than is named: `{list}`, `{n}` by number.
+    pub and_more: BTreeMap<Number, Pattern>,
+    /// Where there is sound and no event.
+    pub unnamed: Pattern,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lists {
+    /// Two: `{first}`, `{last}`.
+    pub two: Pattern,
+    /// What stands between all but the last.
+    pub between: String,
+    /// The last of three or more: `{rest}`, `{last}`.
+    pub last: Pattern,
+}
+
+/// Grammatical number. Languages with one form for all leave `one` away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Number {
+    One,
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unit {
+    Second,
+    Minute,
+    Hour,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Durations {
+    /// `{n}` of a unit.
+    pub units: BTreeMap<Unit, BTreeMap<Number, Pattern>>,
+    /// Two units: `{first}`, `{last}`.
+    pub both: Pattern,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answers {
+    /// Times by number: `{n}`.
+    pub times: Vec<Counted>,
+    /// A sound and how often: `{item}`, `{times}`.
+    pub item: Pattern,
+    /// The time asked about: `{duration}`; the last single unit; since hearing began.
+    pub span: Pattern,
+    pub span_one: BTreeMap<Unit, String>,
+    pub span_since: Pattern,
+    /// Up to and from a sound: `{item}`, `{clock}`.
+    pub span_before: Pattern,
+    pub span_after: Pattern,
+    pub ago: Pattern,
+    pub just_now: String,
+    pub yes: Pattern,
+    pub latest: Pattern,
+    pub going_on: String,
+    pub no: Pattern,
+    pub count: Pattern,
+    pub none: Pattern,
+    pub total: Pattern,
+    pub first: Pattern,
+    pub last: Pattern,
+    pub long: Pattern,
+    pub long_pieces: Pattern,
+    pub before: Pattern,
+    pub after: Pattern,
+    pub nothing_before: Pattern,
+    pub nothing_after: Pattern,
+    /// A sound some time before or after another: `{item}`, `{duration}`.
+    pub earlier: Pattern,
+    pub later: Pattern,
+    pub at_that_time: Pattern,
+    pub not_now: Pattern,
+    pub now: Pattern,
+    pub what: Pattern,
+    pub nothing: Pattern,
+    pub unclear: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Questions {
+    pub how_many: Vec<String>,
+    pub how_long: Vec<String>,
+    pub first: Vec<String>,
+    pub last: Vec<String>,
+    pub when: Vec<String>,
+    pub what: Vec<String>,
+    pub was_there: Vec<String>,
+    pub now: Vec<String>,
+    pub before: Vec<String>,
+    pub after: Vec<String>,
+    /// In front of `before` and `after`: the seconds next to it.
+    pub just: Vec<String>,
+    /// In front of a duration that ends now.
+    pub within: Vec<String>,
+    pub units: BTreeMap<Unit, BTreeSet<String>>,
+    pub numbers: BTreeMap<String, f64>,
+    /// Between sounds.
+    pub or: BTreeSet<String>,
+    /// Words that say nothing about which sound is meant.
+    pub skip: BTreeSet<String>,
+    /// Endings that are taken from words before they are compared, and what comes in their place; the first that fits.
+    pub endings: Vec<(String, String)>,
+    /// Words that mean the same.
+    pub synonyms: Vec<Vec<String>>,
+}
+
+impl Catalogue {
+    /// Whether each message holds what it must.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let Self { labels, sure, caption, lists, durations, answers, .. } = self;
+        labels.quoted.check("labels.quoted", &["name"], &[])?;
+        sure.probably.check("sure.probably", &["item"], &[])?;
+        sure.perhaps.check("sure.perhaps", &["item"], &[])?;
+        limit("sure.probably_below", sure.probably_below)?;
+        limit("sure.perhaps_below", sure.perhaps_below)?;
+
+        caption.sentence.check("caption.sentence", &["list"], &[])?;
+        counted("caption.counts", &caption.counts, &["item"])?;
+        caption.lasting.check("caption.lasting", &["item", "duration"], &[])?;
+        caption.going_on.check("caption.going_on", &["item", "duration"], &[])?;
+        caption.then.check("caption.then", &["before", "after"], &[])?;
+        caption.together.check("caption.together", &["list"], &[])?;
+        caption.all_the_while.check("caption.all_the_while", &["list", "rest"], &[])?;
+        numbered("caption.and_more", &caption.and_more, &["list"])?;
+        caption.unnamed.check("caption.unnamed", &[], &[])?;
+        lists.two.check("lists.two", &["first", "last"], &[])?;
+        lists.last.check("lists.last", &["rest", "last"], &[])?;
+        for unit in [Unit::Second, Unit::Minute, Unit::Hour] {
+            let key = format!("durations.units.{}", unit.name());
+            let Some(forms) = durations.units.get(&unit) else {
+                return Err((key, "must be there, found none".to_owned()));
+            };
+            numbered(&key, forms, &[])?;
+        }
+        durations.both.check("durations.both", &["first", "last"], &[])?;
+        answers.check()
+    }
+}
+
+impl Answers {
+    fn check(&self) -> Result<(), Fault> {
+        counted("answers.times", &self.times, &[])?;
+        let all: [(&str, &Pattern, &[&str]); 26] = [
+            ("item", &self.item, &["item", "times"]),
+            ("span", &self.span, &["duration"]),
+            ("span_since", &self.span_since, &["duration"]),
+            ("span_before", &self.span_before, &["item", "clock"]),
+            ("span_after", &self.span_after, &["item", "clock"]),
+            ("ago", &self.ago, &["duration"]),
+            ("yes", &self.yes, &["list", "span"]),
+            ("latest", &self.latest, &["ago", "clock"]),
+            ("no", &self.no, &["subject", "span"]),
+            ("count", &self.count, &["list", "span"]),
+            ("none", &self.none, &["subject", "span"]),
+            ("total", &self.total, &["n"]),
+            ("first", &self.first, &["item", "span", "ago", "clock"]),
+            ("last", &self.last, &["item", "span", "ago", "clock"]),
+            ("long", &self.long, &["item", "duration", "span"]),
+            ("long_pieces", &self.long_pieces, &["item", "duration", "span", "n", "longest"]),
+            ("before", &self.before, &["item", "clock", "list"]),
+            ("after", &self.after, &["item", "clock", "list"]),
+            ("nothing_before", &self.nothing_before, &["item", "clock", "duration"]),
+            ("nothing_after", &self.nothing_after, &["item", "clock", "duration"]),
+            ("earlier", &self.earlier, &["item", "duration"]),
+            ("later", &self.later, &["item", "duration"]),
+            ("at_that_time", &self.at_that_time, &["item"]),
+            ("not_now", &self.not_now, &["subject"]),
+            ("now", &self.now, &["list"]),
+            ("what", &self.what, &["list", "span"]),
+        ];
+        for (key, pattern, must) in all {
+            pattern.check(&format!("answers.{key}"), must, &[])?;
+        }
+        self.nothing.check("answers.nothing", &["span"], &[])?;
+        for unit in [Unit::Second, Unit::Minute, Unit::Hour] {
+            if !self.span_one.contains_key(&unit) {
+                return Err((
+                    format!("answers.span_one.{}", unit.name()),
+                    "must be there, found none".into(),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Second => "second",
+            Unit::Minute => "minute",
+            Unit::Hour => "hour",
+        }
+    }
+
+    /// Its length in seconds.
+    pub(crate) fn seconds(self) -> f64 {
+        match self {
+            Unit::Second => 1.0,
+            Unit::Minute => 60.0,
+            Unit::Hour => 3600.0,
+        }
+    }
+}
+
+fn limit(key: &str, found: f32) -> Result<(), Fault> {
+    if (0.0..=1.0).contains(&found) {
+        return Ok(());
+    }
+    Err((key.to_owned(), format!("must be a score, 0 to 1, found {found}")))
+}
+
+/// Messages by rising counts, the last for all others.
+fn counted(key: &str, counted: &[Counted], must: &[&str]) -> Result<(), Fault> {
+    let limits: Vec<usize> = counted.iter().filter_map(|c| c.up_to).collect();
+    let open = counted.len().checked_sub(1) == Some(limits.len())
+        && counted.last().is_some_and(|c| c.up_to.is_none());
+    if !open || limits.windows(2).any(|pair| pair[0] >= pair[1]) {
+        let expected = "must be messages with rising `up_to`, the last without";
+        return Err((key.to_owned(), format!("{expected}, found {limits:?} in {} messages", counted.len())));
+    }
+    counted.iter().try_for_each(|c| c.text.check(key, must, &["n"]))
+}
+
+/// Messages by grammatical number: there is always `other`.
+fn numbered(key: &str, forms: &BTreeMap<Number, Pattern>, must: &[&str]) -> Result<(), Fault> {
+    if !forms.contains_key(&Number::Other) {
+        return Err((key.to_owned(), "must have the key `other`, found none".to_owned()));
+    }
+    forms.values().try_for_each(|pattern| pattern.check(key, must, &["n"]))
+}
+
+/// The message for a number.
+pub(crate) fn numbered_form(forms: &BTreeMap<Number, Pattern>, n: u64, values: &[(&str, &str)]) -> String {
+    let form = if n == 1 { forms.get(&Number::One) } else { None };
+    let n = n.to_string();
+    let values: Vec<(&str, &str)> = values.iter().copied().chain([("n", n.as_str())]).collect();
+    form.or_else(|| forms.get(&Number::Other)).map_or_else(String::new, |form| form.fill(&values))
+}
+
+/// The message for a count.
+pub(crate) fn counted_form(counted: &[Counted], n: usize, values: &[(&str, &str)]) -> String {
+    let form = counted.iter().find(|c| c.up_to.is_none_or(|most| n <= most));
+    let n = n.to_string();
+    let values: Vec<(&str, &str)> = values.iter().copied().chain([("n", n.as_str())]).collect();
+    form.map_or_else(String::new, |form| form.text.fill(&values))
+}
