@@ -49,6 +49,25 @@ def write_wav(path, rate, samples):
         w.writeframes(samples.astype("<i2").tobytes())
 
 
+def samples(pipeline, sink, timeout=120):
+    """What a sink is given until the stream ends; an error on the bus, or no end, is one here."""
+    bus, waited = pipeline.get_bus(), 0
+    while True:
+        sample = sink.emit("try-pull-sample", 200 * Gst.MSECOND)
+        if sample is not None:
+            yield sample
+            continue
+        message = bus.pop_filtered(Gst.MessageType.ERROR)
+        if message:
+            error, debug = message.parse_error()
+            raise AssertionError(f"{error.message}\n{debug}")
+        if sink.get_property("eos"):
+            return
+        waited += 0.2
+        if waited > timeout:
+            raise AssertionError(f"no end after {timeout} s")
+
+
 def run(package, properties, recording):
     """`(rows [N, D], rows of each buffer, start of each, duration of each)` of `melspec ! m2dencode` over a WAV file."""
     settings = " ".join(f"{k}={v}" for k, v in properties.items())
@@ -60,7 +79,7 @@ def run(package, properties, recording):
     sink, parts, starts, durations, rows = pipeline.get_by_name("out"), [], [], [], []
     pipeline.set_state(Gst.State.PLAYING)
     try:
-        while (sample := sink.emit("pull-sample")) is not None:
+        for sample in samples(pipeline, sink):
             dims = sample.get_caps().get_structure(0).to_string()
             dim = int(dims.split("dims=(int)<")[1].split(">")[0].split(",")[1])
             buffer = sample.get_buffer()
@@ -69,10 +88,6 @@ def run(package, properties, recording):
             rows.append(len(values))
             starts.append(buffer.pts)
             durations.append(buffer.duration)
-        message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
-        if message:
-            error, debug = message.parse_error()
-            raise AssertionError(f"{package.name}: {error.message}\n{debug}")
     finally:
         pipeline.set_state(Gst.State.NULL)
     return np.concatenate(parts), rows, starts, durations
@@ -91,12 +106,9 @@ def label_scores(package, properties, recording, labels):
     sink, lines = pipeline.get_by_name("out"), []
     pipeline.set_state(Gst.State.PLAYING)
     try:
-        while (sample := sink.emit("pull-sample")) is not None:
+        for sample in samples(pipeline, sink):
             buffer = sample.get_buffer()
             lines += buffer.extract_dup(0, buffer.get_size()).decode().splitlines()
-        message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
-        if message:
-            raise AssertionError(f"{package.name}: {message.parse_error()[0].message}")
     finally:
         pipeline.set_state(Gst.State.NULL)
     windows = [{s["label"]: s["score"] for s in json.loads(line)["scores"]} for line in lines]

@@ -33,11 +33,12 @@ class Checkpoint:
     sha256: str
     tensors: dict
     other: dict = field(default_factory=dict)
+    ignored: tuple = ()  # patterns of names that the user says may be left out
 
     def stripped(self, prefix):
         """Only the tensors whose name begins with `prefix`, without it; all of them if none does."""
         inside = {k[len(prefix):]: v for k, v in self.tensors.items() if k.startswith(prefix)}
-        return Checkpoint(self.path, self.name, self.sha256, inside or self.tensors, self.other)
+        return Checkpoint(self.path, self.name, self.sha256, inside or self.tensors, self.other, self.ignored)
 
     def under(self, prefix):
         """The tensors whose name begins with `prefix`, without it; none if none does."""
@@ -81,12 +82,12 @@ def take(checkpoint, wanted, optional=(), ignored=(), what="this model"):
     missing = [f"{k} {list(s)}" for k, s in wanted.items() if k not in found]
     if missing:
         raise ExportError(f"{checkpoint.path}: {what} needs {some(missing)}; not there. {near_names(checkpoint, wanted)}".rstrip())
-    known = [*training_only(), *ignored]
+    known = [*training_only(), *ignored, *checkpoint.ignored]
     unknown = [k for k in found if k not in wanted and k not in optional and not any(fnmatch.fnmatchcase(k, p) for p in known)]
     if unknown:
         here = some([f"{k} {list(found[k].shape)}" for k in unknown])
         raise ExportError(f"{checkpoint.path}: unknown: {here}. It is neither part of {what} nor on the list of "
-                          "training-only names (gst_listen_export/training_only.txt)")
+                          "training-only names (gst_listen_export/training_only.txt). If it is not needed: --ignore PATTERN")
     shapes = wanted | {k: s for k, s in optional.items() if k in found}
     wrong = [f"{k} must be {list(s)} and is {list(found[k].shape)}" for k, s in shapes.items() if tuple(found[k].shape) != tuple(s)]
     if wrong:
@@ -108,8 +109,8 @@ def near_names(checkpoint, wanted):
     return f"It has {some(unused, 4)}" if unused else ""
 
 
-def read(source, log=None):
-    """Reads a checkpoint; `log` is told which file was taken.
+def read(source, ignored=()):
+    """Reads a checkpoint; `ignored` are patterns of names that `take` may leave out.
 
     # Errors
     Nothing there, several files to choose from, not a checkpoint, code in the pickle, no tensors.
@@ -122,11 +123,9 @@ def read(source, log=None):
     else:
         path, name = source, folder_name(source)
     if is_archive(path):
-        return read_archive(path)
+        return read_archive(path, ignored)
     tensors, other = load(path)
-    if log:
-        log(f"{path}: {len(tensors)} tensors")
-    return Checkpoint(path, name, sha256(path), tensors, other)
+    return Checkpoint(path, name, sha256(path), tensors, other, tuple(ignored))
 
 
 def folder_name(file):
@@ -157,7 +156,7 @@ def is_archive(path):
     return not any(n.endswith("data.pkl") for n in names) and any(n.endswith(SUFFIXES) for n in names)
 
 
-def read_archive(path):
+def read_archive(path, ignored=()):
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as scratch:
         member = only([Path(i.filename) for i in archive.infolist() if i.filename.endswith(SUFFIXES) and not i.is_dir()], path)
         info = archive.getinfo(member.as_posix())
@@ -167,7 +166,7 @@ def read_archive(path):
             shutil.copyfileobj(packed, out)
         name = member.parent.name or path.stem
         tensors, other = load(file, shown=f"{path}/{member}")
-    return Checkpoint(path, name, sha256(path), tensors, other)
+    return Checkpoint(path, name, sha256(path), tensors, other, tuple(ignored))
 
 
 def load(path, shown=None):

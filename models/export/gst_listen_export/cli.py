@@ -40,6 +40,8 @@ def common_arguments(parser):
                         help="16-bit WAV files at the model's rate: reduced precisions are made and measured on them "
                              "(default: sounds made by formula)")
     parser.add_argument("--license-file", type=Path, metavar="FILE", help="text of the weights' licence, to be put into the package")
+    parser.add_argument("--ignore", action="append", default=[], metavar="PATTERN",
+                        help="tensors of these names are left out though they are unknown (may be given again)")
     parser.add_argument("--replace", action="store_true", help="replace the package if it is there")
 
 

@@ -48,9 +48,9 @@ def windows(front_end, samples, size, hop, whole=None):
             return found
 
 
-def padded(window, step, minimum):
-    """Zeros after normalisation, up to the next whole step and the shortest window."""
-    length = max(-(-len(window) // step) * step, minimum)
+def padded(window, step, minimum, longest):
+    """Zeros after normalisation, up to the next whole step and the shortest window; never beyond the window asked for."""
+    length = min(max(-(-len(window) // step) * step, minimum), longest)
     return np.concatenate([window, np.zeros((length - len(window), window.shape[1]))])
 
 

@@ -119,7 +119,7 @@ def export(args):
     from gst_listen_export.feeds import log_mel_feeds
     from gst_listen_export.package import NTT_EVALUATION, PackageWriter, licence, package_id
 
-    checkpoint = read(args.source)
+    checkpoint = read(args.source, args.ignore)
     module, blocks, dim = build(checkpoint)
     step = 1 << blocks
     if not 8 <= args.window <= MAX_FRAMES or args.window % step:
