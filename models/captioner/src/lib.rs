@@ -39,6 +39,7 @@ mod catalogue;
 mod clean;
 mod error;
 mod evidence;
+mod guard;
 mod options;
 mod prompt;
 mod request;
@@ -52,6 +53,7 @@ pub use error::CaptionError;
 pub use evidence::{
     Counts, Embedding, Evidence, Limits, LineError, MAX_LINE, MAX_NAME, MinEvidence, Said, Scene, Sound,
 };
+pub use guard::{Breaker, Guard};
 pub use options::{MAX_PROMPT, MAX_TOKENS, Options};
 pub use prompt::{MAX_EVIDENCE, MAX_QUESTION, Prompt, PromptTemplate};
 pub use request::{Backend, Captioner, Finish, Notice, Progress, Reply, Request, Task};

@@ -106,8 +106,9 @@ fn beside(found: &Found, mark: &Group, messages: &Messages) -> String {
     }
     let item = |group: &Group| {
         let item = name(group, messages);
-        // How long before the mark it began last, or how long behind it it began first.
+        // How long before the mark it began last, or how long behind it it began first; none where both were there.
         let distance = match before {
+            true if group.end() >= mark.start() => 0,
             true => mark.start().saturating_sub(group.spans.last().map_or(0, |span| span.0)),
             false => group.start().saturating_sub(mark.end()),
         };

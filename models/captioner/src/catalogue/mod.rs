@@ -147,12 +147,10 @@ mod tests {
             spoilt("/caption/sentence", "You hear.".into()),
             "x.json: `caption.sentence`: must hold {list}, found \"You hear.\""
         );
-        assert_eq!(
-            spoilt("/caption/then", "{before} and {after} {bogus}".into()),
-            "x.json: `caption.then`: text with {before} or {after} in it (a brace is written twice) was expected, found \
-             \"{bogus}\" at line 50 column 42"
-                .split(" at line").next().unwrap(),
-        );
+        let place = spoilt("/caption/then", "{before} and {after} {bogus}".into());
+        assert!(place.starts_with("x.json: `caption.then`: ") && place.contains("{bogus}"), "{place}");
+        let place = spoilt("/caption/then", "{before} and {after} {span}".into());
+        assert!(place.contains("`caption.then`: must not hold {span}"), "{place}");
         assert!(spoilt("/caption/counts", serde_json::json!([])).contains("`caption.counts`: must"));
         assert!(spoilt("/sure/probably_below", 7.into()).contains("`sure.probably_below`: must be"));
         let unknown = BUILT_IN[0].1.replacen("\"caption\": {", "\"caption\": {\"bogus\": 1,", 1);

@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_line_of_scores_holds_no_event_and_one_that_is_none_is_an_error() {
         assert_eq!(Sound::from_json_line(r#"{"type":"scores","scores":[]}"#), Ok(Vec::new()));
-        for line in ["", "[]", "{\"events\":[{}]}", "{\"events\":[{\"type\":\"end\",\"id\":-1}]}"] {
+        for line in ["", "[1]", "{\"events\":[{}]}", "{\"events\":[{\"type\":\"end\",\"id\":-1}]}"] {
             assert!(matches!(Sound::from_json_line(line), Err(LineError::Form(_))), "{line}");
         }
     }

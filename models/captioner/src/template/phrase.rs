@@ -14,14 +14,15 @@ const MAX_QUOTED: usize = 60;
 
 /// The label `name` as it stands within a sentence.
 pub(crate) fn phrase(name: &str, messages: &Messages) -> String {
-    let name = plain(&name.replace('_', " "));
+    let given = name;
+    let name = plain(&given.replace('_', " "));
     let letters = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '\'' | '’');
     let is_phrase = name.chars().all(letters)
         && name.chars().any(char::is_alphabetic)
         && name.chars().count() <= MAX_PHRASE
         && name.split(' ').count() <= MAX_WORDS;
     if !is_phrase {
-        return quoted(&name, messages);
+        return quoted(given, messages);
     }
     let mut name = name;
     if messages.labels.lower_initial && is_heading(&name) {
