@@ -1,25 +1,18 @@
 """False alarms: events at the default thresholds in sound that matches no label, an hour and list of ten."""
 
-import tempfile
 from collections import Counter
-from pathlib import Path
 
-from . import pipeline, sounds, unrelated
+from . import pipeline, unrelated
 from .progress import each
 
 
-def hear(listener, make, count, lists, jobs, identity, what):
-    """`make(number)` gives a stream. For each stream: its hours, and a Counter of labels of the events in it."""
+def hear(listener, make, count, hours, lists, jobs, identity, what):
+    """`make(number)` gives a stream of `hours`. For each stream: its hours, and a Counter of the labels of events in it."""
     branches = [pipeline.Branch(tuple(ten), "audio-events") for ten in lists]
 
     def one(number):
-        x = make(number)
-        with tempfile.TemporaryDirectory(prefix="listen-stream-") as folder:
-            path = Path(folder) / "stream.wav"
-            sounds.write(path, x)
-            lines = listener.hear(path, branches, f"{identity} {number}")
-        labels = Counter(e[2] for part in lines for e in pipeline.events(part))
-        return len(x) / sounds.RATE / 3600, labels
+        lines = listener.hear(lambda: make(number), branches, f"{identity} {number}")
+        return hours, Counter(e[2] for part in lines for e in pipeline.events(part))
 
     return each(one, range(count), jobs, what)
 

@@ -2,12 +2,10 @@
 
 import re
 import subprocess
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
-from . import pipeline, sounds
+from . import pipeline
 
 
 class Names:
@@ -45,15 +43,15 @@ def listed(labels, there, seed, number, size=10):
 
 def available(listener):
     """Whether the plugin has llmcaption."""
-    return subprocess.run(["gst-inspect-1.0", "llmcaption"], capture_output=True, env=listener.environment()).returncode == 0
+    return (
+        subprocess.run(["gst-inspect-1.0", "llmcaption"], capture_output=True, env=listener.environment()).returncode
+        == 0
+    )
 
 
 def hear(listener, scene, ten, backend, identity):
     """What llmcaption said in a scene, as one text, and the labels whose events clapmatch told."""
     after = ("llmcaption", f"backend={backend}")
     branches = [pipeline.Branch(tuple(ten), "text", after), pipeline.Branch(tuple(ten), "audio-events")]
-    with tempfile.TemporaryDirectory(prefix="listen-caption-") as folder:
-        path = Path(folder) / "scene.wav"
-        sounds.write(path, scene.samples)
-        said, events = listener.hear(path, branches, identity)
+    said, events = listener.hear(lambda: scene.samples, branches, identity)
     return " ".join(said).strip(), {e[2] for e in pipeline.events(events)}

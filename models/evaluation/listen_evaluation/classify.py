@@ -8,9 +8,6 @@ import numpy as np
 from .pipeline import Branch
 from .progress import each
 
-# A clip's score for a label is that of its best window or frame.
-OUTPUTS = ("clip", "frames")
-
 
 @dataclass(frozen=True)
 class Result:
@@ -93,10 +90,13 @@ def best(found):
 def hear(listener, rows, wordings, jobs, output, what):
     """[wordings][clips, labels]: each of `wordings` is a list with a text per label; one pass of the encoder for all."""
     listener = listener.with_properties(*listener.properties, f"output={output}")
-    branches = [Branch(tuple(texts), "audio-scores") for texts in wordings]
+    # A label's score does not depend on the others of its list.
+    texts = list(dict.fromkeys(text for one in wordings for text in one))
+    branch = Branch(tuple(texts), "audio-scores")
 
     def one(row):
-        return [best(found) for found in listener.hear(row.path, branches, f"{row.path.resolve()} {row.path.stat().st_mtime_ns}")]
+        (found,) = listener.hear(row.path, [branch], f"{row.path.resolve()} {row.path.stat().st_mtime_ns}")
+        return best(found)
 
-    heard = each(one, rows, jobs, what)
-    return [np.stack([clip[w] for clip in heard]) for w in range(len(wordings))]
+    heard = np.stack(each(one, rows, jobs, what))
+    return [heard[:, [texts.index(text) for text in one]] for one in wordings]

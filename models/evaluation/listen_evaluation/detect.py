@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import pipeline, sounds
+from . import pipeline
 
 COLLAR, PART = 0.2, 0.2
 PSDS = {
@@ -25,20 +25,19 @@ class Heard:
     curves: list  # a (labels, times [n + 1], scores [n, labels]) a list
 
 
-def hear(listener, render, plan, lists, name, identity):
-    """`render(plan)` through the pipeline: events and scores of each list, from one pass of the encoder."""
-    import tempfile
-    from pathlib import Path
-
+def hear(listener, scene, lists, name, identity):
+    """A scene or stream of scenes through the pipeline: events and scores of each list, from one pass of the encoder."""
     branches = [pipeline.Branch(tuple(ten), form) for form in ("audio-events", "audio-scores") for ten in lists]
-    scene = render(plan)
-    with tempfile.TemporaryDirectory(prefix="listen-scene-") as folder:
-        path = Path(folder) / "scene.wav"
-        sounds.write(path, scene.samples)
-        lines = listener.hear(path, branches, identity)
+    lines = listener.hear(lambda: scene.samples, branches, identity)
     found = [event for part in lines[: len(lists)] for event in pipeline.events(part)]
     curves = [(ten, *pipeline.curve(s, scene.seconds)) for ten, s in zip(lists, lines[len(lists) :], strict=True)]
     return Heard(name, scene.seconds, scene.truth, found, curves)
+
+
+def within(heard, spans):
+    """What of `heard` begins in one of `spans` [(start, end)]; without curves."""
+    inside = lambda events: [e for e in events if any(a <= e[0] < b for a, b in spans)]
+    return Heard(heard.name, sum(b - a for a, b in spans), inside(heard.truth), inside(heard.found), [])
 
 
 def collar_f1(heard, labels, offsets=True):
@@ -68,6 +67,11 @@ def collar_f1(heard, labels, offsets=True):
     overall = metric.results_overall_metrics()["f_measure"]["f_measure"]
     micro = 0.0 if overall is None or np.isnan(overall) else float(overall)
     return float(np.mean(list(per.values()))), micro, per
+
+
+def micro_f1(heard, offsets=True):
+    """F1 of all events together."""
+    return collar_f1(heard, sorted({e[2] for h in heard for e in [*h.truth, *h.found]}), offsets)[1]
 
 
 def recall(heard):
@@ -134,12 +138,11 @@ def figures(heard, labels, lists):
     """All measures of scenes at one level; `labels` those that are listened for and are there."""
     there = {label for h in heard for _, _, label in h.truth}
     labels = [label for label in labels if label in there]
-    known = [h for h in heard]
-    event, micro, per_event = collar_f1(known, labels)
-    onset, onset_micro, per_onset = collar_f1(known, labels, offsets=False)
-    share, per_recall = recall(known)
+    event, micro, per_event = collar_f1(heard, labels)
+    onset, onset_micro, per_onset = collar_f1(heard, labels, offsets=False)
+    share, per_recall = recall(heard)
     return {
-        "scenes": len(heard),
+        "hours": sum(h.seconds for h in heard) / 3600,
         "events": sum(len(h.truth) for h in heard),
         "found": sum(len(h.found) for h in heard),
         "event_f1": event,

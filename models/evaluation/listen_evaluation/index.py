@@ -28,10 +28,10 @@ def read(folder):
         table = csv.DictReader(lines)
         missing = {"role", "path", "label"} - set(table.fieldnames or ())
         if missing:
-            raise ValueError(f"{file}: expected the columns role, path and label; found no {', '.join(sorted(missing))}")
-        return [
-            Row(Path(folder) / r["path"], r["path"], words(r["label"]), r.get("set", ""), r["role"]) for r in table
-        ]
+            raise ValueError(
+                f"{file}: expected the columns role, path and label; found no {', '.join(sorted(missing))}"
+            )
+        return [Row(Path(folder) / r["path"], r["path"], words(r["label"]), r.get("set", ""), r["role"]) for r in table]
 
 
 def words(label):

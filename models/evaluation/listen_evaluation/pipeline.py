@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from . import sounds
+
 TIMEOUT = 1800
 
 
@@ -77,27 +79,41 @@ class Listener:
             done = subprocess.run(line, capture_output=True, text=True, timeout=TIMEOUT, env=self.environment())
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             if done.returncode:
-                raise RuntimeError(f"{path}: gst-launch-1.0 ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
+                raise RuntimeError(
+                    f"{path}: gst-launch-1.0 ended with {done.returncode}: {done.stderr.strip()[-2000:]}"
+                )
             used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             return [p.read_text() if p.exists() else "" for p in places], used
 
-    def hear(self, path, branches, identity=None):
+    def place(self, branches, identity):
+        """The cache's file for a sound, or None without a cache."""
+        if not self.cache or identity is None:
+            return None
+        key = "\n".join([identity, repr(self.properties), repr(branches)])
+        return self.cache / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".json")
+
+    def hear(self, sound, branches, identity=None):
         """The lines of each branch (scores and events are parsed); from the cache where `identity` was heard before.
 
-        `identity` names the sound (a path is not enough where the sound is made anew each time).
+        `sound` is a file, or a function that gives samples: it is called only where the cache has nothing. `identity`
+        names the sound, whatever its file is called.
         """
-        place = None
-        if self.cache and identity is not None:
-            key = "\n".join([identity, repr(self.properties), repr(branches)])
-            place = self.cache / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".json")
-            if place.exists():
-                return json.loads(place.read_text())
-        texts, _ = self.run(path, branches)
+        place = self.place(branches, identity)
+        if place and place.exists():
+            return json.loads(place.read_text())
+        with tempfile.TemporaryDirectory(prefix="listen-sound-") as folder:
+            path = sound
+            if callable(sound):
+                path = Path(folder) / "sound.wav"
+                sounds.write(path, sound())
+            texts, _ = self.run(path, branches)
         lines = [parsed(text) if not b.after else text.splitlines() for text, b in zip(texts, branches, strict=True)]
         # Scores take most room and are kept as numbers.
-        lines = [compact(found, b) if b.form == "audio-scores" else found for found, b in zip(lines, branches, strict=True)]
+        lines = [
+            compact(found, b) if b.form == "audio-scores" else found for found, b in zip(lines, branches, strict=True)
+        ]
         if place:
-            unfinished = place.with_suffix(f".{os.getpid()}.{id(lines)}")
+            unfinished = place.with_suffix(f".{os.getpid()}-{id(lines)}")
             unfinished.write_text(json.dumps(lines))
             unfinished.rename(place)
         return lines
@@ -148,8 +164,6 @@ def events(lines):
 
 def identity(listener):
     """What is listened with: plugin version and the package's `id` and space, from a tenth of a second of silence."""
-    from . import sounds
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "silence.wav"
         sounds.write(path, np.zeros(sounds.RATE))

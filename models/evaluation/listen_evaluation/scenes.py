@@ -11,6 +11,8 @@ from . import sounds
 
 SECONDS = 12.0
 FULL = 0.95  # the highest peak of a scene
+# Of scenes in a stream: background before and after the scene, and how long one fades into the next, in seconds.
+LEAD, FADE = 1.5, 1.0
 
 
 @dataclass(frozen=True)
@@ -126,21 +128,38 @@ def _plan(number, placed, rng, seed, recordings, kind=""):
     return Plan(number, tuple(placed), background, float(rng.uniform(-45, -25)), (seed, 3, number), kind)
 
 
-def render(plan, snr, recordings=()):
-    """The scene of `plan`: each clip `snr` dB (and what it is placed above it) over what the background is under its active parts."""
+def render(plan, snr, recordings=(), lead=0.0):
+    """The scene of `plan`: each clip `snr` dB (and what it is placed above it) over what the background is under its active
+    parts. `lead`: seconds of background before and after."""
     rng = np.random.default_rng(plan.seed)
-    ends = [p.at + p.clip.seconds for p in plan.placed]
-    n = int(max(SECONDS, max(ends) + 0.5) * sounds.RATE)
-    back = background(plan.background, rng, n, recordings) * 10 ** (plan.level / 20)
+    last = max(p.at + p.clip.seconds for p in plan.placed)
+    n = int((max(SECONDS, last + 0.5) + 2 * lead) * sounds.RATE)
+    back = background(plan.background, rng, n, recordings) * np.float32(10 ** (plan.level / 20))
     mix, truth = back.copy(), []
     for p in plan.placed:
-        start = int(p.at * sounds.RATE)
-        under = sounds.rms(sounds.cut(back[start : start + len(p.clip.samples)], p.clip.parts))
+        at = p.at + lead
+        here = slice(int(at * sounds.RATE), int(at * sounds.RATE) + len(p.clip.samples))
+        under = sounds.rms(sounds.cut(back[here], p.clip.parts))
         gain = under * 10 ** ((snr + p.above) / 20) / max(sounds.rms(sounds.cut(p.clip.samples, p.clip.parts)), 1e-9)
-        mix[start : start + len(p.clip.samples)] += (p.clip.samples * gain).astype(np.float32)
-        truth += [(p.at + a, p.at + b, p.clip.label) for a, b in p.clip.parts]
+        mix[here] += (p.clip.samples * gain).astype(np.float32)
+        truth += [(at + a, at + b, p.clip.label) for a, b in p.clip.parts]
     peak = float(np.abs(mix).max())
-    return Scene(mix * (FULL / peak) if peak > FULL else mix, sorted(truth))
+    return Scene(mix * np.float32(FULL / peak) if peak > FULL else mix, sorted(truth))
+
+
+def stream(plans, snr, recordings=()):
+    """Scenes one after the other, each fading into the next, and where each of them is: [(start, end)] in seconds."""
+    made = [render(plan, snr, recordings, LEAD) for plan in plans]
+    fade, at, starts = int(FADE * sounds.RATE), 0, []
+    for scene in made:
+        starts.append(at)
+        at += len(scene.samples) - fade
+    out, truth = np.zeros(at + fade, np.float32), []
+    for scene, start in zip(made, starts, strict=True):
+        out[start : start + len(scene.samples)] += sounds.faded(scene.samples, FADE)
+        truth += [(a + start / sounds.RATE, b + start / sounds.RATE, label) for a, b, label in scene.truth]
+    edges = [(start + fade / 2) / sounds.RATE if start else 0.0 for start in starts] + [len(out) / sounds.RATE]
+    return Scene(out, sorted(truth)), list(zip(edges, edges[1:], strict=False))
 
 
 def background(kind, rng, n, recordings):

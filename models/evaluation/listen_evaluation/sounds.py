@@ -133,7 +133,8 @@ def in_room(rng, x):
     n = int(decay * RATE)
     t = np.arange(n) / RATE
     response = rng.standard_normal(n) * 10 ** (-3 * t / decay)
-    response = shaped(response.astype(np.float32), lambda f, corner=rng.uniform(2000, 6000): 1 / (1 + f / corner))
+    corner = rng.uniform(2000, 6000)
+    response = shaped(response.astype(np.float32), lambda f: 1 / (1 + f / corner))
     response *= 10 ** (rng.uniform(-14, -2) / 20) / max(math.sqrt(float(np.sum(np.square(response)))), 1e-9)
     response[0] += 1
     for _ in range(rng.integers(2, 7)):
