@@ -1,0 +1,136 @@
+"""Says in plain words what a package or a checkpoint is. Reads; changes nothing, runs nothing."""
+
+import json
+from pathlib import Path
+
+from gst_listen_export.errors import ExportError
+
+NAME = "inspect"
+HELP = "say what a package or a checkpoint is"
+
+
+def add_arguments(parser):
+    parser.add_argument("path", type=Path, help="a package (a folder with a manifest.json), or a checkpoint")
+
+
+def run(args):
+    if not args.path.exists():
+        raise ExportError(f"{args.path}: expected a package or a checkpoint; nothing is there")
+    if (args.path / "manifest.json").is_file() or args.path.name == "manifest.json":
+        folder = args.path if args.path.is_dir() else args.path.parent
+        lines = package_lines(folder)
+    else:
+        lines = checkpoint_lines(args.path)
+    print("\n".join(lines))
+
+
+def read_manifest(folder):
+    """# Errors
+    No manifest, not JSON, another format.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExportError(f"{folder}: expected a package; there is no manifest.json") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ExportError(f"{path}: expected JSON: {error}") from None
+    found = (manifest.get("format"), manifest.get("version")) if isinstance(manifest, dict) else type(manifest).__name__
+    if found != ("audio-embedding-package", 1):
+        raise ExportError(f"{path}: expected format audio-embedding-package, version 1; found {found}")
+    return manifest
+
+
+def package_lines(folder):
+    """Sentences about a package, faults of its files among them."""
+    from gst_listen_export.checkpoint import sha256
+
+    m = read_manifest(folder)
+    try:
+        return _package_lines(folder, m, sha256)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ExportError(f"{folder / 'manifest.json'}: expected the keys of models/package/FORMAT.md; missing or of another type: {error}") from None
+
+
+def _package_lines(folder, m, sha256):
+    w, out, licence = m["window"], m["encoder"]["output"], m["license"]
+    rate = m["audio"]["sample_rate"]
+    in_graph = m["frontend"]["kind"] == "in_graph"
+    step = 1 / rate if in_graph else m["frontend"]["hop_length"] / rate
+    lines = [f"{folder}: package {m['id']} of the family {m['family']}" + (f": {m['description']}" if m.get("description") else "")]
+    asks = "must be accepted (accept-license=true)" if licence["accept_required"] else "need not be accepted"
+    may = " and ".join(("may" if licence[k] else "may not") + f" be {t}" for k, t in (("redistributable", "passed on"), ("commercial_use", "used commercially")))
+    lines.append(f"licence: {licence['id']}; it {asks}; the weights {may}")
+    if licence.get("source_sha256"):
+        lines.append(f"made of: a checkpoint with sha256 {licence['source_sha256']}" + (f", from {licence['source_url']}" if licence.get("source_url") else ""))
+    if in_graph:
+        lines.append(f"hears: samples at {rate} Hz; the graph has its own front end")
+    else:
+        f = m["frontend"]
+        lines.append(f"hears: {f['n_mels']} {f['mel_scale']} mel bands from {f['f_min']:g} to {f['f_max']:g} Hz at {rate} Hz, a frame every "
+                     f"{1000 * step:g} ms from {f['win_length']} samples, {f['log']['kind']}")
+    lines.append(f"normalises: {', '.join(f'{k} {v}' for k, v in m['normalize'].items())}")
+    unit = "samples" if in_graph else "frames"
+    lines.append(f"window: {w['frames']} {unit} ({w['frames'] * step:.2f} s), any multiple of {w['multiple_of']} from {w['min_frames']} to "
+                 f"{w['max_frames']}; a new one every {w['default_hop_frames'] * step:.2f} s; edges {w['edge']}; short ends filled with {w['short_pad']}")
+    if m.get("streaming"):
+        s = m["streaming"]
+        lines.append(f"streaming: exact in chunks of {s['chunk_frames']} frames with {s['left_context']} before and {s['right_context']} after")
+    kind = {"tokens": f"tokens of {out['dim']} values, {out['freq_rows']} rows every {out['frames_per_column'] * step * 1000:g} ms",
+            "frames": f"vectors of {out['dim']} values every {out['frames_per_column'] * step * 1000:g} ms",
+            "clip": f"a vector of {out['dim']} values per window", "logits": f"scores of {out['dim']} classes per window"}[out["kind"]]
+    lines.append(f"gives: {kind}; per time step {m['frame_embedding']}, per window {m['clip_pooling']}")
+    for precision, graph in m["encoder"]["graphs"].items():
+        size = (folder / graph["file"]).stat().st_size / 1e6 if (folder / graph["file"]).is_file() else 0
+        more = "" if graph.get("cosine") is None else f", cosine to fp32 {graph['cosine']}"
+        more += f", at batch {graph['max_batch']} at most" if graph.get("max_batch") else ""
+        lines.append(f"  {precision}: {graph['file']}, {size:.1f} MB{more}")
+    if m.get("head"):
+        lines.append(f"head: takes {m['head']['takes']}, gives {m['head']['dim']} values")
+    if m.get("text"):
+        lines.append(f"labels: any words, through the text tower {m['text']['file']} (pooling {m['text']['pooling']})")
+    elif m.get("label_embeddings"):
+        lines.append(f"labels: {len(m['label_embeddings']['labels'])} of a table: {', '.join(m['label_embeddings']['labels'][:8])} …")
+    if m.get("clap"):
+        lines.append(f"prompts: {', '.join(m['clap']['prompt_templates'])}; logit scale {m['clap'].get('logit_scale')}")
+    if m.get("tagger"):
+        names = (folder / m["tagger"]["labels"]).read_text(encoding="utf-8").splitlines()
+        lines.append(f"classes: {len(names)}, through {m['tagger']['activation']}: {', '.join(names[:6])} …")
+    lines.append(f"self-test: {'yes' if m.get('self_test') else 'none'}")
+    wrong = []
+    for name, digest in m["sha256"].items():
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{name}: missing")
+        elif sha256(path) != digest:
+            wrong.append(f"{name}: its sha256 is not the manifest's; the file was changed")
+    lines += [f"FAULT: {fault}" for fault in wrong] or [f"files: all {len(m['sha256'])} are as they were written"]
+    return lines
+
+
+def checkpoint_lines(path):
+    """Sentences about a checkpoint: which family it is, what its tensors are."""
+    from gst_listen_export import families
+    from gst_listen_export.checkpoint import read, some
+    from gst_listen_export.cli import modules
+
+    checkpoint = read(path)
+    count = sum(v.numel() for v in checkpoint.tensors.values())
+    lines = [f"{checkpoint.path}: a checkpoint with {len(checkpoint.tensors)} tensors, {count / 1e6:.2f} million values; sha256 {checkpoint.sha256}",
+             f"its name: {checkpoint.name}"]
+    told = False
+    for module in modules(families):
+        if not hasattr(module, "recognise"):
+            continue
+        try:
+            words = module.recognise(checkpoint)
+        except ExportError as error:
+            words = f"looks like it, but: {error}"
+        if words:
+            lines.append(f"{module.NAME}: {words}\n  gst-listen-export {module.NAME} {path} -o PACKAGE")
+            told = True
+    if not told:
+        lines.append("no family that this program knows has these tensors: " + some([f"{k} {list(v.shape)}" for k, v in checkpoint.tensors.items()]))
+    if checkpoint.other:
+        lines.append(f"beside the tensors: {some([str(k) for k in checkpoint.other], 10)}")
+    return lines
