@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_listen_common::caps::EmbeddingCaps;
+use gst_listen_common::caps::{EmbeddingCaps, EmbeddingKind};
 use gst_listen_common::errors;
 use listen_package::Output as Embeds;
 use listen_zeroshot::{EndReason, MatchError};
@@ -178,8 +178,11 @@ impl ClapMatch {
         if before.as_ref().is_some_and(|before| *before != now) {
             self.end(EndReason::Reconfigured);
         }
-        let target = Target { space: now.space.clone(), dim: now.dim as usize };
-        let same = |before: &EmbeddingCaps| before.space == now.space && before.dim == now.dim;
+        let scores = now.kind == EmbeddingKind::ClassScores;
+        let target = Target { space: now.space.clone(), dim: now.dim as usize, scores };
+        let same = |before: &EmbeddingCaps| {
+            before.space == now.space && before.dim == now.dim && before.kind == now.kind
+        };
         {
             let mut stream = self.stream();
             if !before.as_ref().is_some_and(same) {

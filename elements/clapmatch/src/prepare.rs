@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use listen_package::{Package, PackageError};
+use listen_package::{Activation, Package, PackageError};
 use listen_runtime::{Provider, SessionOptions};
-use listen_zeroshot::{LabelError, LabelList, LabelSource, MatchError, MatchOptions, Matcher};
+use listen_zeroshot::{Classes, LabelError, LabelList, LabelSource, MatchError, MatchOptions, Matcher};
 
 use crate::settings::Listen;
 
@@ -91,6 +91,8 @@ pub struct Target {
     pub space: String,
     /// Values in an embedding.
     pub dim: usize,
+    /// Whether they are scores of the package's classes already, in [0, 1].
+    pub scores: bool,
 }
 
 /// Labels that are ready to be listened for.
@@ -126,7 +128,13 @@ pub fn prepare(target: &Target, listen: &Listen, open: &mut Option<Open>) -> Res
         background: list("background", listen.background.as_deref())?,
         score: listen.score.into(),
     };
-    let matcher = source.lock().unwrap_or_else(PoisonError::into_inner).matcher(labels, &options)?;
+    let matcher = match package.classes().filter(|_| target.scores) {
+        // The encoder's side ran the tagger and its activation: neither is run again.
+        Some(names) => {
+            LabelSource::Classes(Classes::new(names.to_vec(), Activation::None)).matcher(labels, &options)?
+        }
+        None => source.lock().unwrap_or_else(PoisonError::into_inner).matcher(labels, &options)?,
+    };
     if matcher.dim() != target.dim {
         let (space, expected, found) = (target.space.clone(), matcher.dim(), target.dim);
         return Err(ListenError::Dim { space, expected, found });

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn target() -> Target {
-        Target { space: "no-such-space".into(), dim: 4 }
+        Target { space: "no-such-space".into(), dim: 4, scores: false }
     }
 
     /// As it is while a text tower takes its time.
