@@ -156,7 +156,7 @@ class PackageWriter:
             shutil.rmtree(old, ignore_errors=True)
 
 
-ORDER = ("format", "version", "id", "family", "description", "license", "audio", "frontend", "normalize", "window", "encoder",
+ORDER = ("format", "version", "id", "family", "description", "license", "audio", "frontend", "normalize", "window", "streaming", "encoder",
          "frame_embedding", "clip_pooling", "head", "clap", "text", "label_embeddings", "tagger", "self_test")
 
 

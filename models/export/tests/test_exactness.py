@@ -211,3 +211,27 @@ def test_a_full_size_random_vit_base(command, tmp_path, frames, high, wide):
     session = onnxruntime.InferenceSession(str(tmp_path / "p/encoder.onnx"), providers=["CPUExecutionProvider"])
     found = session.run(None, {"lms": window.T[None, None].astype(np.float32)})[0][0]
     assert right(found, truth.grid(w, window, frames // wide).reshape(-1, 768))
+
+
+def test_a_streaming_package_says_its_context(command, tmp_path):
+    from cases.byol_a import weights
+    from weights import save
+
+    source, fixed = save(weights(1, 3, 4, 8), tmp_path / "b.pth"), ("--mean", "-7", "--std", "4", "--streaming")
+    assert command("byol-a", source, "-o", tmp_path / "p", "--normalize", "fixed", *fixed)[0] == 0
+    manifest = json.loads((tmp_path / "p/manifest.json").read_text())
+    assert manifest["streaming"] == {"chunk_frames": 96, "left_context": 8, "right_context": 8}
+    assert manifest["window"]["edge"] == "rolling"
+    status, said = command("byol-a", source, "-o", tmp_path / "q", "--normalize", "running", *fixed)
+    assert status == 1 and "--streaming needs --normalize fixed" in said
+
+
+def test_manifests_are_those_of_the_schema():
+    """Of every committed package; the Rust reader checks more when a pipeline opens it."""
+    import jsonschema
+
+    schema = json.loads((FIXTURES.parents[1] / "package/schema/manifest.schema.json").read_text())
+    packages = list(FIXTURES.glob("*/manifest.json"))
+    assert packages
+    for path in packages:
+        jsonschema.validate(json.loads(path.read_text()), schema)

@@ -24,6 +24,8 @@ def add_arguments(parser):
     parser.add_argument("--std", type=float, help="of the log-mel")
     parser.add_argument("--statistics", type=Path, metavar="FOLDER", help="WAV files to take mean and deviation from")
     parser.add_argument("--tau", type=float, default=30.0, help="seconds that running statistics follow (default: 30)")
+    parser.add_argument("--streaming", action="store_true",
+                        help="say in the package that a stream may be encoded in chunks, each with the context that makes it exact (fixed only)")
     parser.add_argument("--window", type=int, default=96, help="frames of a window (default: 96, 0.96 s, as trained)")
 
 
@@ -124,15 +126,20 @@ def export(args):
     step = 1 << blocks
     if not 8 <= args.window <= MAX_FRAMES or args.window % step:
         raise ExportError(f"--window: expected a multiple of {step} from 8 to {MAX_FRAMES}; found {args.window}")
+    if args.streaming and args.normalize != "fixed":
+        raise ExportError(f"--streaming needs --normalize fixed; with {args.normalize} a chunk's numbers would depend on what is around it")
     manifest = {
         "id": package_id(args, checkpoint.name), "family": "byol-a",
         "license": licence(NTT_EVALUATION, checkpoint, "https://github.com/nttcslab/byol-a"),
         "audio": frontend.audio(frontend.BYOL_A), "frontend": frontend.BYOL_A, "normalize": normalization(args),
         "window": frontend.window(args.window, min_frames=8, multiple_of=step, max_frames=MAX_FRAMES, hop=args.window // 2,
-                                  short_pad="zero_normalized"),
+                                  short_pad="zero_normalized", edge="rolling" if args.streaming else "exact"),
         "encoder": {"input": {"name": "lms", "layout": "B1FT"}, "output": {
             "name": "frames", "kind": "frames", "dim": dim, "freq_rows": 1, "frames_per_column": step}},
         "frame_embedding": "identity", "clip_pooling": "mean_plus_max_time"}
+    if args.streaming:
+        # A vector sees 7 (v1) or 3 (v2) frames beyond its own: a column of context on either side is enough.
+        manifest["streaming"] = {"chunk_frames": args.window, "left_context": step, "right_context": step}
     size = sum(p.numel() * 4 for p in module.parameters())
     with PackageWriter(args, manifest, room=size * len(args.precision)) as package:
         examples = [(torch.randn(b, 1, 64, t),) for b, t in ((2, 88), (1, 96), (3, 203), (1, 8))]
