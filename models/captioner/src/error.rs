@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::http::HttpError;
+
 /// Why a request got no text, or a captioner could not be made.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -22,6 +24,9 @@ pub enum CaptionError {
         /// What it is.
         found: String,
     },
+    /// The server.
+    #[error(transparent)]
+    Http(#[from] HttpError),
 }
 
 impl CaptionError {

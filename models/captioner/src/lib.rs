@@ -40,6 +40,7 @@ mod clean;
 mod error;
 mod evidence;
 mod guard;
+mod http;
 mod options;
 mod prompt;
 mod request;
@@ -54,6 +55,7 @@ pub use evidence::{
     Counts, Embedding, Evidence, Limits, LineError, MAX_LINE, MAX_NAME, MinEvidence, Said, Scene, Sound,
 };
 pub use guard::{Breaker, Guard};
+pub use http::{Http, HttpError, HttpOptions, KeySource};
 pub use options::{MAX_PROMPT, MAX_TOKENS, Options};
 pub use prompt::{MAX_EVIDENCE, MAX_QUESTION, Prompt, PromptTemplate};
 pub use request::{Backend, Captioner, Finish, Notice, Progress, Reply, Request, Task};
