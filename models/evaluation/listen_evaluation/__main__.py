@@ -139,6 +139,14 @@ def main():
     unknown = sorted(set(parts) - {*PARTS, "unseen"})
     if unknown:
         sys.exit(f"evaluate: --only {','.join(unknown)}: expected {', '.join(PARTS)} or unseen")
+    try:
+        evaluate(args, parts)
+    except (FileNotFoundError, ValueError, RuntimeError) as error:
+        sys.exit(f"evaluate: {error}")
+
+
+def evaluate(args, parts):
+    """Measures `parts` and writes the report."""
     task, who = make_task(args)
     package = task.listener.package or default_package(who["space"])
     say(

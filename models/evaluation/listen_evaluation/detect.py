@@ -42,8 +42,10 @@ def within(heard, spans):
 
 def collar_f1(heard, labels, offsets=True):
     """sed_eval's event-based F1: (macro over the classes with truth, micro, {label: F1})."""
-    import dcase_util
-    import sed_eval
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import dcase_util
+        import sed_eval
 
     metric = sed_eval.sound_event.EventBasedMetrics(
         event_label_list=list(labels),

@@ -212,9 +212,8 @@ def captioning(task, backend):
 
 
 def speed_and_size(task, package):
-    """x real time on one core at the default hop and at 1 s, and megabytes where the package's folder is known."""
+    """x real time on one core at the default hop, and megabytes where the package's folder is known."""
     out = {"sizes": speed.sizes(package) if package else None}
     ten = task.lists()[0]
     out["default hop"] = speed.real_time(task.listener, ten, task.seed, task.size.times)
-    out["hop of 1 s"] = speed.real_time(task.listener, ten, task.seed, task.size.times, ("hop=1000000000",))
     return out

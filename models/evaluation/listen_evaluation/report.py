@@ -63,7 +63,7 @@ def bars(found):
             add(f"captions ({backend}): at least one", said["all"]["one"], one, 0.90)
     speed = found.get("speed")
     if speed:
-        add("x real time on one core at a 1 s hop", speed["hop of 1 s"][0], 300, None, lambda x: f"{x:.0f}")
+        add("x real time on one core at the default hop", speed["default hop"][0], 300, None, lambda x: f"{x:.0f}")
         if speed["sizes"]:
             size = lambda x: f"{x:.2f} MB"
             add("package", speed["sizes"]["package"], 10.0, None, size, True)
@@ -263,7 +263,7 @@ def unseen(found, folder):
 def speed(found, folder):
     f = found["speed"]
     lines = ["## Speed and size", ""]
-    rows = [(k, f"{f[k][0]:.0f}", f"{f[k][1]:.0f}") for k in ("default hop", "hop of 1 s")]
+    rows = [(k, f"{f[k][0]:.0f}", f"{f[k][1]:.0f}") for k in ("default hop",)]
     lines += table(["on one core, ten labels", "x real time by processor time", "by the clock"], rows)
     lines += ["Start of the process and loading are taken off; the clock also counts what else the machine did.", ""]
     if f["sizes"]:

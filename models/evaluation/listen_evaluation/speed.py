@@ -1,5 +1,6 @@
 """How fast the pipeline is on one core, and how large the package is."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -10,20 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from . import scenes, sounds
-from .pipeline import Branch, Listener
+from .pipeline import Branch
 
 SHORT, LONG = 10, 610
 
 
-def real_time(listener, labels, seed, times=3, properties=()):
+def real_time(listener, labels, seed, times=3):
     """(x real time by processor time, by the clock): the best of `times`, start of the process and loading taken off.
 
     Bound to one core where taskset is there. The processor's time does not count what else the machine does.
     """
     core = ("taskset", "-c", "0") if shutil.which("taskset") else ()
-    bound = Listener(
-        listener.package, listener.plugin_path, (*listener.properties, *properties), core, None, listener.registry
-    )
+    bound = dataclasses.replace(listener, prefix=core, cache=None)
     rng = np.random.default_rng([seed, 7])
     used, clock = [], []
     with tempfile.TemporaryDirectory(prefix="listen-speed-") as folder:

@@ -1,0 +1,6 @@
+"""So that `pytest` finds the package from anywhere."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
