@@ -7,6 +7,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst_listen_melspec::register(plugin)?;
     gst_listen_m2dencode::register(plugin)?;
     gst_listen_clapmatch::register(plugin)?;
+    gst_listen_llmcaption::register(plugin)?;
     gst_listen_listenbin::register(plugin)
 }
 

@@ -1,0 +1,84 @@
+//! Who writes: the captioner that the properties name.
+
+use std::sync::Arc;
+
+use listen_captioner::{
+    CaptionError, Captioner, Catalogue, CatalogueError, Guard, Http, HttpOptions, KeySource, Options,
+    Template,
+};
+
+use crate::settings::{Backend, Writer};
+
+/// Makes a captioner of properties.
+pub type Open = Arc<dyn Fn(&Writer) -> Result<Opened, OpenError> + Send + Sync>;
+
+/// Who writes, and who does in its place.
+pub struct Opened {
+    /// Who is asked.
+    pub captioner: Box<dyn Captioner>,
+    /// Who needs nothing and never waits.
+    pub template: Box<dyn Captioner>,
+}
+
+/// Why nobody writes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A property is missing.
+    #[error("backend={backend} needs {property}, found none")]
+    Missing {
+        /// What was asked for.
+        backend: &'static str,
+        /// What it needs.
+        property: &'static str,
+    },
+    /// It cannot write as it is asked to.
+    #[error(transparent)]
+    Captioner(#[from] CaptionError),
+    /// There are no messages in the language.
+    #[error(transparent)]
+    Language(#[from] CatalogueError),
+}
+
+impl OpenError {
+    /// As an element's error.
+    pub fn message(&self) -> gst::ErrorMessage {
+        gst::error_msg!(gst::ResourceError::Settings, ("{self}"))
+    }
+}
+
+/// Opens the backend that the properties name.
+pub fn open(writer: &Writer) -> Result<Opened, OpenError> {
+    let options = Options {
+        language: writer.language.clone(),
+        system_prompt: writer.system_prompt.clone(),
+        prompt_template: writer.prompt_template.clone(),
+        max_tokens: Some(writer.max_tokens),
+        temperature: Some(writer.temperature as f32),
+        ..Options::default()
+    };
+    options.check()?;
+    let catalogue = Catalogue::of(&writer.language)?;
+    let template = || Template::new(catalogue.clone());
+    let model: Box<dyn Captioner> = match writer.backend {
+        Backend::Template => {
+            return Ok(Opened { captioner: Box::new(template()), template: Box::new(template()) });
+        }
+        Backend::Http => {
+            let missing = |property| OpenError::Missing { backend: "http", property };
+            let key = match (&writer.key_env, &writer.key_file) {
+                (Some(name), _) => KeySource::Env(name.clone()),
+                (None, Some(path)) => KeySource::File(path.clone()),
+                (None, None) => KeySource::None,
+            };
+            let http = HttpOptions {
+                url: writer.url.clone().ok_or(missing("url"))?,
+                model: writer.model_name.clone().unwrap_or_default(),
+                key,
+                ..HttpOptions::default()
+            };
+            Box::new(Http::new(http, &options)?)
+        }
+    };
+    Ok(Opened { captioner: Box::new(Guard::new(model, template())), template: Box::new(template()) })
+}
