@@ -35,8 +35,9 @@ pub enum Standing {
 /// It reads no clock: the time of each score is given, so a test can run an hour in a moment, and a replay gives the
 /// same events as the live run.
 ///
-/// * A sound **begins** with the first sample at or above the onset threshold. Its onset is the start of what is new in
-///   that sample, `max(start, end - step)`.
+/// * A sound **begins** when a sample is at or above the onset threshold. Its onset is the start of what is new
+///   (`max(start, end - step)`) in the first of the samples in a row up to that one that are at or above the offset
+///   threshold: hysteresis works both ways, so that a high onset threshold makes events rarer, not later.
 /// * It is **announced** (`Change::Start`) as soon as it is certain that it lasts `min_duration`, with its true onset;
 ///   where it falls below the offset threshold before that, nobody hears of it.
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
@@ -57,6 +58,8 @@ pub struct Tracker {
 enum Phase {
     /// Nothing is heard.
     Silent,
+    /// Nothing is heard, but where something is from the next sample on, it began here.
+    Near(Heard),
     /// Something is heard, but not yet long enough.
     Rising(Heard),
     /// It was announced.
@@ -106,11 +109,14 @@ impl Tracker {
         // A comparison with NaN is false: it is never heard.
         let begins = score >= self.rule.onset && sample.standing == Standing::Free;
         let goes_on = score >= self.rule.offset && !beaten;
+        let near = goes_on && sample.standing == Standing::Free;
         let (phase, change) = match std::mem::replace(&mut self.phase, Phase::Silent) {
             Phase::Silent if begins => self.rise(Heard::begin(sample, self.free_from), sample, ids),
-            Phase::Silent => (Phase::Silent, None),
+            Phase::Silent if near => (Phase::Near(Heard::begin(sample, self.free_from)), None),
+            Phase::Near(heard) if begins => self.rise(heard.and(sample), sample, ids),
+            Phase::Near(heard) if near => (Phase::Near(heard.and(sample)), None),
             Phase::Rising(heard) if goes_on => self.rise(heard.and(sample), sample, ids),
-            Phase::Rising(_) => (Phase::Silent, None),
+            Phase::Silent | Phase::Near(_) | Phase::Rising(_) => (Phase::Silent, None),
             Phase::Active(open) | Phase::Fading(open, _) if goes_on => {
                 let mut open = Open { heard: open.heard.and(sample), score, at: span.end, ..open };
                 let due =
@@ -133,7 +139,7 @@ impl Tracker {
     /// What fades already ends where it was last heard; what was not announced is forgotten.
     pub fn end(&mut self, at: u64, reason: EndReason) -> Option<Change> {
         let (open, offset) = match std::mem::replace(&mut self.phase, Phase::Silent) {
-            Phase::Silent | Phase::Rising(_) => return None,
+            Phase::Silent | Phase::Near(_) | Phase::Rising(_) => return None,
             Phase::Active(open) => (open, at),
             Phase::Fading(open, since) => (open, since.min(at)),
         };
@@ -162,7 +168,7 @@ impl Tracker {
     /// the offset threshold where it is not.
     pub fn hears(&self, score: f32, standing: Standing) -> bool {
         match self.phase {
-            Phase::Silent => score >= self.rule.onset && standing == Standing::Free,
+            Phase::Silent | Phase::Near(_) => score >= self.rule.onset && standing == Standing::Free,
             Phase::Rising(_) | Phase::Active(_) | Phase::Fading(..) => score >= self.rule.offset,
         }
     }
@@ -170,7 +176,7 @@ impl Tracker {
     /// The event that is active now.
     pub fn active(&self) -> Option<Event> {
         match &self.phase {
-            Phase::Silent | Phase::Rising(_) => None,
+            Phase::Silent | Phase::Near(_) | Phase::Rising(_) => None,
             Phase::Active(open) | Phase::Fading(open, _) => Some(self.event(open, None)),
         }
     }

@@ -189,11 +189,18 @@ fn smoothing_bridges_a_window_that_misses_the_sound() {
 }
 
 #[test]
+fn an_event_begins_where_its_score_rose_above_the_offset_threshold() {
+    let settings = Settings { threshold: Some(0.9), offset_threshold: Some(0.4), ..Settings::default() };
+    let rows: [&[f32]; 8] = [&[0.5], &[0.1], &[0.5], &[0.6], &[0.95], &[0.5], &[0.1], &[0.5]];
+    assert_eq!(told(&push(&mut detector("dog", settings), 0, &rows)), ["+dog 2", "-dog 6"]);
+}
+
+#[test]
 fn a_label_has_its_own_rule() {
     let file =
         r#"[{"label": "dog", "threshold": 0.9, "hold_time": 1.5}, {"label": "rain", "min_duration": 2}]"#;
     let list = LabelList::from_json(file).unwrap();
     let mut detector = of_list(&list, Settings::default());
     let rows: [&[f32]; 6] = [&[0.8, 0.8], &[0.95, 0.1], &[0.1, 0.8], &[0.1, 0.8], &[0.1, 0.8], &[0.1, 0.1]];
-    assert_eq!(told(&push(&mut detector, 0, &rows)), ["+dog 1", "-dog 2", "+rain 2", "-rain 5"]);
+    assert_eq!(told(&push(&mut detector, 0, &rows)), ["+dog 0", "-dog 2", "+rain 2", "-rain 5"]);
 }
