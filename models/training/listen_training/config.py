@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass
 class Audio:
-    """The audio side and its training."""
+    """The audio side and its training. `start` names a checkpoint (audio.pt) whose averaged weights it begins with."""
 
     dim: int = 256
     widths: list = field(default_factory=lambda: [16, 32, 64, 128, 192])
@@ -23,6 +23,8 @@ class Audio:
     average: float = 0.998
     save_every: int = 50
     check_every: int = 150
+    one_wording: bool = False
+    start: str = ""
     masked_steps: int = 0
     masked_rate: float = 1.5e-3
     masked_ratio: float = 0.6

@@ -104,10 +104,10 @@ def augment(mel, rng):
 
 
 class Texts:
-    """Draws one wording of each label, and some nonsense."""
+    """Draws one wording of each label (with `one` always its name), and some nonsense."""
 
-    def __init__(self, bank):
-        self.bank = bank
+    def __init__(self, bank, one=False):
+        self.bank, self.one = bank, one
         self.vectors = torch.from_numpy(bank.vectors)
         self.classes = torch.from_numpy(bank.classes)
         self.nonsense = torch.from_numpy(bank.nonsense)
@@ -117,7 +117,7 @@ class Texts:
         for i in range(len(b.labels)):
             first, last = b.first[i], b.first[i + 1]
             kind = rng.random()
-            if kind < 0.4:
+            if self.one or kind < 0.4:
                 pick.append(first)
             elif kind < 0.7:
                 pick.append(first + rng.integers(b.plain[i]))
@@ -274,6 +274,8 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
     mean, map_ = axes(np.concatenate([bank.vectors, bank.classes]).astype(np.float64), config.dim)
     model = Student(config, mean, map_)
     model.encoder = model.encoder.to(memory_format=torch.channels_last)
+    if config.start and not (work / "audio.pt").exists():
+        model.load_state_dict(torch.load(config.start, weights_only=True)["average"])
     if config.masked_steps and not (work / "audio.pt").exists():
         pretrain.pretrain(model, config, work, seed, log)
     average = copy.deepcopy(model)
@@ -291,7 +293,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, before = state["step"], state.get("seconds", 0.0)
-    items, texts, overlap = Items(work / "pool"), Texts(bank), overlaps(bank.labels, words)
+    items, texts, overlap = Items(work / "pool"), Texts(bank, config.one_wording), overlaps(bank.labels, words)
     names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
     began, model_steps, sums, counted = time.time(), 0, {}, 0
     part = part_at(step, before, config)
