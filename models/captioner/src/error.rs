@@ -24,6 +24,9 @@ pub enum CaptionError {
         /// What it is.
         found: String,
     },
+    /// A decoder whose logits are no numbers.
+    #[error("the decoder gives no token: none of its logits is a number")]
+    NoToken,
     /// The server.
     #[error(transparent)]
     Http(#[from] HttpError),

@@ -37,6 +37,7 @@ mod answer;
 mod cancel;
 mod catalogue;
 mod clean;
+pub mod decode;
 mod error;
 mod evidence;
 mod guard;
