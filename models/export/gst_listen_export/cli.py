@@ -74,13 +74,14 @@ def main(argv=None):
     signal.signal(signal.SIGTERM, terminated)
     try:
         status = args.run(args)
+        sys.stdout.flush()
     except ExportError as error:
         sys.exit(f"gst-listen-export: error: {error}")
+    except BrokenPipeError:
+        os._exit(0)  # whoever read our words has enough; nothing is left to flush
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         sys.exit(f"gst-listen-export: error: {error.strerror or error}{place}")
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        os._exit(0)
     sys.exit(status or 0)

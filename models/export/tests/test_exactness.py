@@ -8,13 +8,13 @@ import pytest
 import torch
 import vit
 from sound import stream
-from truth import byol_a as byol_truth
-from truth import vit as truth
-from truth.mel import BYOL_A, M2D, M2D_32K
 
 from gst_listen_export import frontend, logmel, m2d_checkpoint
 from gst_listen_export.families.m2d import read_classes
 from gst_listen_export.nets.vit import PatchTransformer
+from truth import byol_a as byol_truth
+from truth import vit as truth
+from truth.mel import BYOL_A, M2D, M2D_32K
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 SAMPLES = stream(16000, 16000 * 3) / 32768
