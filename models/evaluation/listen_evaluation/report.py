@@ -57,10 +57,12 @@ def bars(found):
         add(name, alarms["rate"], 2.0, 0.5, RATE, True, scenes["recall"] >= 0.55, note)
     for backend, said in (found.get("captions") or {}).items():
         if said:
-            # The template's own bars are those of the sentences about events.
-            both, one = (0.35, 0.75) if backend == "template" else (0.40, 0.80)
-            add(f"captions ({backend}): both sounds and none that is absent", said["all"]["both"], both, 0.55)
-            add(f"captions ({backend}): at least one", said["all"]["one"], one, 0.90)
+            add(f"captions ({backend}): both sounds and none that is absent", said["all"]["both"], 0.40, 0.55)
+            add(f"captions ({backend}): at least one", said["all"]["one"], 0.80, 0.90)
+        if said and backend == "template":
+            # The sentences made without a model have bars of their own.
+            add("the template's own bar: both sounds and none that is absent", said["all"]["both"], 0.35, None)
+            add("the template's own bar: at least one", said["all"]["one"], 0.75, None)
     speed = found.get("speed")
     if speed:
         add("x real time on one core at the default hop", speed["default hop"][0], 300, None, lambda x: f"{x:.0f}")
