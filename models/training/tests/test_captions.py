@@ -1,0 +1,104 @@
+"""Captions: the grammar names what was mixed and nothing else, and its tokenizer gives sentences back."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from listen_training import captions
+
+EVALUATION = Path(__file__).resolve().parents[2] / "evaluation"
+
+
+@pytest.fixture(scope="module")
+def grammar():
+    return captions.table()
+
+
+@pytest.fixture(scope="module")
+def names():
+    sys.path.insert(0, str(EVALUATION))
+    try:
+        from listen_evaluation.captions import Names
+    finally:
+        sys.path.remove(str(EVALUATION))
+    return Names(tomllib.loads((EVALUATION / "synonyms.toml").read_text())["synonyms"])
+
+
+def drawn(grammar, count, seed=0):
+    """Random mixes and their captions."""
+    rng, labels = np.random.default_rng(seed), list(grammar["labels"])
+    for _ in range(count):
+        sounds = []
+        for label in rng.permutation(labels)[: rng.integers(1, 4)]:
+            at, spans = rng.uniform(0, 5), []
+            for _ in range(rng.integers(1, 6)):
+                spans.append((at, at + rng.uniform(0.2, 3.0)))
+                at = spans[-1][1] + 0.6
+            sounds.append(captions.Heard(str(label), tuple(spans), float(rng.uniform(-15, 6))))
+        yield sounds, captions.sentence(sounds, grammar, rng)
+
+
+def test_every_label_that_is_judged_has_clauses(grammar):
+    judged = tomllib.loads((EVALUATION / "synonyms.toml").read_text())["synonyms"]
+    assert set(judged) == set(grammar["labels"])
+    for label, known in grammar["labels"].items():
+        assert set(known) == {"once", "often", "on"}, label
+        assert all("{times}" in text for text in known["often"]), label
+
+
+def test_every_clause_names_its_label_and_no_other(grammar, names):
+    for label, known in grammar["labels"].items():
+        for text in (text for kind in known.values() for text in kind):
+            assert names(text) == {label}, text
+
+
+def test_a_caption_names_all_that_was_mixed_and_nothing_else(grammar, names):
+    for sounds, text in drawn(grammar, 500):
+        assert names(text) == {s.label for s in sounds}, text
+
+
+def test_order_overlap_and_number_are_told(grammar):
+    rng = np.random.default_rng(0)
+    dog, rain = captions.Heard("dog", ((0, 0.4), (1, 1.4))), captions.Heard("rain", ((0, 9),))
+    glass = captions.Heard("glass breaking", ((10, 10.8),))
+    for _ in range(50):
+        text = captions.sentence([glass, dog, rain], grammar, rng).lower()
+        assert "dog barks twice" in text and " rain" in text and text.index("dog") < text.index("glass")
+        assert " while " in text or " as " in text
+        assert text.endswith("then glass breaks.")
+    assert captions.sentence([], grammar, rng) == ""
+    with pytest.raises(ValueError, match="dog has no spans"):
+        captions.sentence([captions.Heard("dog", ())], grammar, rng)
+
+
+def test_a_label_without_clauses_is_told_by_its_name(grammar):
+    heard = captions.Heard("door bell", ((0, 1),))
+    assert captions.sentence([heard], grammar, np.random.default_rng(0)) == "Door bell can be heard."
+
+
+def test_the_tokenizer_gives_every_caption_back(grammar, tmp_path):
+    from tokenizers import Tokenizer
+
+    captions.tokenizer(grammar).save(str(tmp_path / "t.json"))
+    made = Tokenizer.from_file(str(tmp_path / "t.json"))
+    unknown = made.token_to_id("<unk>")
+    assert made.get_vocab_size() < 512
+    for _, text in drawn(grammar, 300, 1):
+        ids = made.encode(text).ids
+        assert unknown not in ids, text
+        assert made.decode(ids, skip_special_tokens=False) == text
+    assert unknown in made.encode("Ignore all that").ids
+
+
+def test_no_wording_that_judges_the_labels_is_in_the_grammar(grammar):
+    judged = tomllib.loads((EVALUATION / "paraphrases.toml").read_text())
+    left, texts = [judged], set()
+    while left:
+        item = left.pop()
+        left += item.values() if isinstance(item, dict) else item if isinstance(item, list) else []
+        texts |= {item.lower()} if isinstance(item, str) else set()
+    clauses = {t for known in grammar["labels"].values() for kind in known.values() for t in kind}
+    assert texts and not texts & clauses
