@@ -37,7 +37,7 @@ def test_texts_are_those_of_float64(case, tmp_path):
         padded = np.pad(ids, ((0, 0), (0, 3)), constant_values=1)
         for given in (ids, padded):
             found = session.run(None, {"input_ids": given, "attention_mask": (given != 1).astype(np.int64)})[0][0]
-            assert np.abs(found / np.linalg.norm(found) - vector).max() < 1e-5
+            assert np.abs(found / np.linalg.norm(found) - vector).max() < 2e-6  # eps of 1e-12 instead of 1e-5 is 8e-6 away
     manifest = json.loads((package / "manifest.json").read_text())
     assert manifest["clap"]["logit_scale"] == pytest.approx(np.exp(2.6592), rel=1e-6)
 
