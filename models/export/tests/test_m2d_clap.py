@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from gst_listen_export.errors import ExportError
 from gst_listen_export.families import m2d_clap
 
@@ -51,7 +50,6 @@ def test_the_head_has_another_eps_than_the_encoder():
     tokens = np.random.default_rng(0).standard_normal((9, 64)) * 1e-3
     weights["audio_proj.sem_token"] = weights["audio_proj.sem_token"] * 1e-3
     import torch
-
     from gst_listen_export.nets.m2d_heads import AttentionPool
 
     module = AttentionPool(64, 1, 64)
