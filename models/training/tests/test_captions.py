@@ -102,3 +102,30 @@ def test_no_wording_that_judges_the_labels_is_in_the_grammar(grammar):
         texts |= {item.lower()} if isinstance(item, str) else set()
     clauses = {t for known in grammar["labels"].values() for kind in known.values() for t in kind}
     assert texts and not texts & clauses
+
+
+def test_graphs_with_a_cache_decode_what_the_model_without_one_does(tmp_path):
+    torch = pytest.importorskip("torch")
+    from listen_training import captions_model
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model = captions_model.rounded(captions_model.Captioner(300, 64).eval())
+    # Large weights, so that tokens differ from step to step.
+    with torch.no_grad():
+        for layer in model.decoder.layers:
+            layer.qkv.weight.mul_(6)
+            layer.down.weight.mul_(6)
+    captions_model.rounded(model)
+    block = captions_model.write(tmp_path, model)
+    runner, rng, told = captions_model.Runner(tmp_path, block), np.random.default_rng(0), set()
+    for case in range(6):
+        windows = rng.standard_normal((case + 1, 64)).astype(np.float32)
+        prompt = rng.integers(4, 300, rng.integers(1, 9)).tolist()
+        embedded = model.assemble(torch.from_numpy(windows), torch.tensor([1]), torch.tensor(prompt))
+        truth = model.greedy(embedded, stop=2, most=24)
+        assert runner.greedy(windows, [1], prompt, stop=2, most=24) == truth
+        told.add(tuple(truth))
+    assert len(told) > 1 and max(len(set(t)) for t in told) > 3, "the cases tell nothing apart"
+    size = sum(f.stat().st_size for f in tmp_path.iterdir())
+    assert size < 1.5e6, size
