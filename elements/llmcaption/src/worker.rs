@@ -104,10 +104,10 @@ impl Writing {
         if let Ok(reply) = &reply {
             self.tell(reply);
         }
+        self.queue.answered();
         if let Some(element) = self.element.upgrade() {
             messages::answer(&element, &question, &reply.map_err(|error| error.to_string()));
         }
-        self.queue.answered();
     }
 
     /// Asks the captioner, telling of its progress.

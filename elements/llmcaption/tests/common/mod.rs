@@ -241,6 +241,17 @@ impl Slow {
         }
     }
 
+    /// Waits until so many requests were given up.
+    pub fn wait_for_cancelled(&self, requests: usize) {
+        for _ in 0..6_000 {
+            if self.cancelled() >= requests {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("{} requests were given up, expected {requests}", self.cancelled());
+    }
+
     pub fn cancelled(&self) -> usize {
         self.inner.0.lock().unwrap().cancelled
     }
