@@ -195,13 +195,15 @@ impl Input {
 
     fn end_at(&mut self, timeline: Timeline, sink: Sink<'_>) -> Result<(), FlowError> {
         let plan = &self.model.plan;
-        let last = match &mut self.cutter {
-            Cutter::Rolling(stream) => stream.finish(),
-            Cutter::Exact(exact) => {
-                exact.finish(plan.window_frames, plan.hop_frames, plan.width, plan.steps.is_some())
-            }
-        };
-        if let Some(job) = last {
+        let (window, hop, width, steps) =
+            (plan.window_frames, plan.hop_frames, plan.width, plan.steps.is_some());
+        // Several are left where chunks waited for what would have come after them.
+        loop {
+            let last = match &mut self.cutter {
+                Cutter::Rolling(stream) => stream.finish(),
+                Cutter::Exact(exact) => exact.finish(window, hop, width, steps),
+            };
+            let Some(job) = last else { break };
             let ticket = self.ticket(&job, &timeline);
             sink(job, ticket, true)?;
         }

@@ -125,7 +125,7 @@ impl OpenModel {
     /// With `edge=exact` the window has passed when it arrives: melspec counts it then.
     pub fn latency(&self, settings: &Settings) -> ClockTime {
         let window = match self.plan.edge {
-            Edge::Rolling => self.time(u64::from(self.plan.window_frames)),
+            Edge::Rolling => self.time(self.plan.latency_frames()),
             Edge::Exact => ClockTime::ZERO,
         };
         let inference = match settings.inference_latency {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
-use listen_encoder::EncoderOptions;
+use listen_encoder::{EncoderOptions, WindowMode};
 use listen_package::Manifest;
 use listen_runtime::{Limits, Provider};
 
@@ -149,7 +149,18 @@ impl Settings {
             let frames = (u128::from(ns) * u128::from(manifest.audio.sample_rate) + frame / 2) / frame;
             (ns > 0).then(|| u32::try_from(frames).unwrap_or(u32::MAX))
         };
+        let output = match self.output {
+            Output::Auto => manifest.window.default_output,
+            Output::Clip => listen_package::Output::Clip,
+            Output::Frames => listen_package::Output::Frames,
+            Output::Tokens => listen_package::Output::Tokens,
+        };
         EncoderOptions {
+            // Clips are encoded whole: the element does not re-pool yet what chunks give.
+            window_mode: match output {
+                listen_package::Output::Clip => WindowMode::Whole,
+                _ => WindowMode::Auto,
+            },
             provider: match self.execution_provider {
                 ExecutionProvider::Auto => Provider::Auto,
                 ExecutionProvider::Cpu => Provider::Cpu,

@@ -38,8 +38,9 @@ pub enum EncoderError {
     },
     /// Steps of one window would lie between those of the next.
     #[error(
-        "a hop of {hop} frames: with output=frames or tokens overlapping windows are a multiple of the encoder's \
-         {frames_per_step} frames per time step apart; the nearest are {below} and {above}"
+        "a hop of {hop} frames: overlapping windows of output=frames or tokens, and windows of a stream that is encoded \
+         in chunks, are a multiple of the encoder's {frames_per_step} frames per time step apart; the nearest are \
+         {below} and {above}"
     )]
     HopBetweenSteps {
         /// Asked for, in frames.
@@ -50,6 +51,12 @@ pub enum EncoderError {
         below: u32,
         /// Nearest above, in frames.
         above: u32,
+    },
+    /// A stream that cannot be encoded in chunks.
+    #[error("the package's streams cannot be encoded in chunks (window-mode=chunked): {reason}")]
+    Chunks {
+        /// Why not.
+        reason: &'static str,
     },
     /// An output that the package cannot give.
     #[error("the package cannot give output={}: {reason}", output_name(*output))]

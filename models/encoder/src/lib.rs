@@ -33,10 +33,21 @@
 //! Whoever keeps the frames himself (m2dencode has them in a ring) asks [`WindowGrid`] which windows are whole, takes one
 //! out, and has a [`Preparer`] make the job.
 //!
+//! # In chunks
+//! A package may promise that its time steps see no further than some context on either side (`streaming`). Then a stream is
+//! encoded in chunks with those contexts, each frame once ([`WindowMode`]), and the time steps are those of the encoder run on
+//! the whole stream: to the bit where the graph's kernels add in the same order whatever the length, within 1e-5 otherwise.
+//! With `output=frames` or `tokens` each chunk gives its own steps. With `output=clip` a window of any number of steps is
+//! pooled from the steps of its chunks, which a [`Repooler`] keeps. Beyond the stream's start and end there is no
+//! context: the graph is run on the frames that there are, so that its own padding stands where it stands when it is run on
+//! the whole. Only a length that the graph does not take is filled, behind the last frame.
+//!
 //! # What is given when
 //! The stream's last window is given at its end when it holds a frame that no earlier window covered, or, with
 //! `output=frames` or `tokens`, a time step that no earlier window gave. It is padded as [`Preparer`] says; time steps that
 //! stand on padding alone are not given. Which time steps a window gives: [`StepGrid`].
+mod chunk;
+mod chunk_stream;
 mod cutter;
 mod error;
 mod graphs;
@@ -48,15 +59,18 @@ mod options;
 mod plan;
 mod prepare;
 mod recipe;
+mod repool;
 mod self_test;
 mod tensor;
 
+pub use chunk::ChunkGrid;
 pub use cutter::{Window, WindowCutter};
 pub use error::EncoderError;
 pub use grid::{StepGrid, WindowGrid};
 pub use model::{Embedding, EncoderModel};
 pub use normalize::{Normalizer, Statistics};
 pub use open::open;
-pub use options::EncoderOptions;
+pub use options::{EncoderOptions, WindowMode};
 pub use plan::Plan;
 pub use prepare::{Preparer, WindowJob, WindowStream};
+pub use repool::{Heard, Repooler};

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use listen_package::{EncoderKind, FrameEmbedding, HeadInput, Output};
+use listen_package::{EncoderKind, FrameEmbedding, HeadInput, Output, TokenOrder};
 use listen_runtime::{Model, Provider, RuntimeError};
 
 use crate::graphs::Graphs;
+use crate::prepare::{Piece, Pieces};
 use crate::recipe::{Recipe, activate};
 use crate::tensor::{Grid, append, append_pooled, shape, unit_length};
 use crate::{StepGrid, WindowJob};
@@ -47,6 +48,8 @@ pub struct Embedding {
     /// The classifier takes the clip embedding as it is given here. With `output=frames` it scores each time step where the
     /// clip embedding is the mean over time (or the head maps single steps), and nothing otherwise; tokens have no scores.
     pub scores: Option<Vec<f32>>,
+    /// Which stream it is of, where that is encoded in chunks: counted. 0 otherwise.
+    pub stream: u64,
 }
 
 /// An encoder with its graphs: windows in, embeddings out.
@@ -88,11 +91,67 @@ impl EncoderModel {
     ) -> Result<Vec<Embedding>, RuntimeError> {
         let Some(first) = jobs.first() else { return Ok(Vec::new()) };
         let encoded = self.run_encoder(jobs, first.frames)?;
-        let mut vectors = match output {
+        let vectors = match output {
             Output::Clip => self.clips(&encoded, jobs.len())?,
             Output::Frames => self.frames(&encoded, jobs)?,
             Output::Tokens => self.tokens(&encoded, jobs),
         };
+        self.finish(jobs, vectors, output)
+    }
+
+    /// What the chunks of a job give, or the clip embedding of time steps that were kept.
+    fn encode_part(&mut self, job: &WindowJob) -> Result<Embedding, RuntimeError> {
+        let (vectors, output) = match (&job.tokens, &job.pieces) {
+            (Some(tokens), _) => (self.clips(&self.in_order_of_graph(tokens), 1)?, Output::Clip),
+            (None, Some(Pieces { pieces, .. })) => {
+                let mut steps = Vec::new();
+                for piece in pieces {
+                    self.encode_piece(piece, &mut steps)?;
+                }
+                match self.output {
+                    Output::Frames => (self.frames(&self.in_order_of_graph(&steps), &[job])?, Output::Frames),
+                    Output::Clip | Output::Tokens => {
+                        let Recipe { dim, rows, .. } = self.recipe;
+                        let spans = vec![0..steps.len() / (rows * dim).max(1)];
+                        (Vectors { data: steps, dim, rows_per_step: rows, spans }, Output::Tokens)
+                    }
+                }
+            }
+            (None, None) => return self.encode_one(job),
+        };
+        let one = self.finish(&[job], vectors, output)?.pop();
+        one.ok_or_else(|| self.graphs.broken("an embedding for each window, found none".into()))
+    }
+
+    /// Adds a chunk's own time steps, step by step.
+    fn encode_piece(&mut self, piece: &Piece, steps: &mut Vec<f32>) -> Result<(), RuntimeError> {
+        let encoded = self.run_graph(&[&piece.data], piece.frames)?;
+        let grid = self.grid(&encoded);
+        let own = piece.lead_steps..piece.lead_steps + piece.steps;
+        if grid.steps() < own.end {
+            return Err(self.graphs.broken(format!("{} time steps, found {}", own.end, grid.steps())));
+        }
+        own.for_each(|step| grid.append_step(step, steps));
+        Ok(())
+    }
+
+    /// Vectors that stand step by step, as the graph would have put them.
+    fn in_order_of_graph(&self, steps: &[f32]) -> Vec<f32> {
+        let Recipe { order, rows, dim, .. } = self.recipe;
+        if rows == 1 || order == TokenOrder::TMajor {
+            return steps.to_vec();
+        }
+        let grid = Grid::new(steps, TokenOrder::TMajor, rows, dim);
+        let places = (0..rows).flat_map(|row| (0..grid.steps()).map(move |step| (row, step)));
+        places.flat_map(|(row, step)| grid.token(row, step).iter().copied()).collect()
+    }
+
+    fn finish(
+        &mut self,
+        jobs: &[&WindowJob],
+        mut vectors: Vectors,
+        output: Output,
+    ) -> Result<Vec<Embedding>, RuntimeError> {
         if self.recipe.in_text_space(output) {
             vectors.data.chunks_mut(vectors.dim.max(1)).for_each(unit_length);
         }
@@ -106,9 +165,14 @@ impl EncoderModel {
 
     /// The encoder's output, one window after the other.
     fn run_encoder(&mut self, jobs: &[&WindowJob], frames: u32) -> Result<Vec<f32>, RuntimeError> {
+        let windows: Vec<&[f32]> = jobs.iter().map(|job| job.data.as_slice()).collect();
+        self.run_graph(&windows, frames)
+    }
+
+    fn run_graph(&mut self, jobs: &[&[f32]], frames: u32) -> Result<Vec<f32>, RuntimeError> {
         let Recipe { layout, width, .. } = self.recipe;
-        let mut batch = Vec::with_capacity(jobs.iter().map(|job| job.data.len()).sum());
-        jobs.iter().for_each(|job| append(layout, &job.data, width, &mut batch));
+        let mut batch = Vec::with_capacity(jobs.iter().map(|job| job.len()).sum());
+        jobs.iter().for_each(|job| append(layout, job, width, &mut batch));
         let (found, data) = self.graphs.encode(&shape(layout, jobs.len(), frames as usize, width), batch)?;
         if found.first() != Some(&jobs.len()) || !self.recipe.fits(frames, &found[1..]) {
             let mut expected = vec![jobs.len()];
@@ -227,7 +291,10 @@ impl Model for EncoderModel {
     fn run(&mut self, batch: &mut Vec<WindowJob>) -> Vec<Result<Embedding, RuntimeError>> {
         let jobs = std::mem::take(batch);
         let mut results: Vec<Option<Result<Embedding, RuntimeError>>> = jobs.iter().map(|_| None).collect();
-        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        for (job, result) in jobs.iter().zip(&mut results).filter(|(job, _)| job.is_part()) {
+            *result = Some(self.encode_part(job));
+        }
+        let mut order: Vec<usize> = (0..jobs.len()).filter(|&i| !jobs[i].is_part()).collect();
         order.sort_by_key(|&i| jobs[i].frames); // stable: within a length in the order in which they came
         for equal in order.chunk_by(|&a, &b| jobs[a].frames == jobs[b].frames) {
             let together: Vec<&WindowJob> = equal.iter().map(|&i| &jobs[i]).collect();
@@ -293,6 +360,7 @@ fn split(
             level_db: job.level_db,
             provider,
             scores: scores.as_ref().map(|scores| scores[first * classes..at * classes].to_vec()),
+            stream: job.pieces.as_ref().map_or(0, |pieces| pieces.stream),
         });
     }
     embeddings
@@ -300,7 +368,9 @@ fn split(
 
 /// First frame, number of frames, and frames per step of what a window gives.
 fn described(job: &WindowJob, span: &Range<usize>) -> (u64, u32, u32) {
+    let kept = job.pieces.as_ref().and_then(|pieces| pieces.pieces.first());
     match job.steps.as_ref().map(StepGrid::frames_per_step) {
+        None if kept.is_some() => (kept.map_or(0, |piece| piece.start_frame), job.valid_frames, 0),
         None => (job.start_frame, job.valid_frames, 0),
         Some(n) => {
             let (begin, end) = (span.start as u32 * n, (span.end as u32 * n).min(job.valid_frames));

@@ -37,7 +37,7 @@ pub fn open(
         precision_name(Some(plan.precision)),
         options.intra_op_threads,
         options.workers,
-        output_name(plan.output),
+        if plan.repools() { "clip-in-chunks" } else { output_name(plan.output) },
     );
     // The engine's own errors are the runtime's: this keeps ours whole. Whoever waited for a failed load tries it again
     // and has an error of its own.

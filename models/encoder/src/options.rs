@@ -3,6 +3,25 @@
 use listen_package::{Edge, Output, Precision};
 use listen_runtime::Provider;
 
+/// How the windows of a stream are encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WindowMode {
+    /// In chunks where the package promises that they give the same (`streaming`), otherwise whole.
+    ///
+    /// Whole too where `edge=exact` is asked for: an exact window is a recording of its own.
+    #[default]
+    Auto,
+    /// Each window by itself.
+    Whole,
+    /// Each frame once, in chunks with context on either side; a window is pooled from the time steps of its chunks.
+    ///
+    /// Where the package promises nothing, a chunk is as long as the hop, and what is left of the package's window
+    /// stands half before it and half after it. What that loses: each time step sees half a window of sound on
+    /// either side at most instead of all of its own window, and a window's steps were not encoded together; and
+    /// statistics of `per_window` are those of a chunk with its contexts.
+    Chunked,
+}
+
 /// What the user asks of an encoder; `None` leaves it to the package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncoderOptions {
@@ -24,6 +43,8 @@ pub struct EncoderOptions {
     pub edge: Option<Edge>,
     /// What an embedding stands for.
     pub output: Option<Output>,
+    /// How windows are encoded.
+    pub window_mode: WindowMode,
 }
 
 impl Default for EncoderOptions {
@@ -39,6 +60,7 @@ impl Default for EncoderOptions {
             hop_frames: None,
             edge: None,
             output: None,
+            window_mode: WindowMode::Auto,
         }
     }
 }

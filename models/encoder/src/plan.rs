@@ -3,13 +3,14 @@
 use listen_package::{Clap, ClipPooling, Edge, EncoderKind, Frontend, Graph, Manifest, Output, Precision};
 
 use crate::recipe::Recipe;
-use crate::{EncoderError, EncoderOptions, StepGrid, WindowGrid};
+use crate::{ChunkGrid, EncoderError, EncoderOptions, StepGrid, WindowGrid, WindowMode};
 
 /// Everything that stands before a graph is loaded; two plans of one package and the same options are the same.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Plan {
-    /// Frames in a window (samples where the front end is in the graph).
+    /// Frames in a window (samples where the front end is in the graph). Where a stream is encoded in chunks: with
+    /// `output=clip` any number of whole time steps, otherwise a chunk, whose own steps are given.
     pub window_frames: u32,
     /// Frames from one window's start to the next one's.
     pub hop_frames: u32,
@@ -31,6 +32,10 @@ pub struct Plan {
     pub rows_per_step: usize,
     /// The time steps that a window gives; `None` with `output=clip`.
     pub steps: Option<StepGrid>,
+    /// Frames that a time step stands for; 0 where the encoder gives one vector a window.
+    pub frames_per_step: u32,
+    /// The chunks that a stream is encoded in; `None`: each window is encoded whole.
+    pub chunks: Option<ChunkGrid>,
     /// Whether the vectors can be compared with the package's text embeddings; they then have length 1.
     pub in_text_space: bool,
     /// Largest batch that gives the right numbers; `None`: any.
@@ -43,10 +48,18 @@ impl Plan {
     /// # Errors
     /// A window or hop that the encoder cannot take, a precision that the package has not, an output that it cannot give.
     pub fn new(manifest: &Manifest, options: &EncoderOptions) -> Result<Self, EncoderError> {
-        let window_frames = window(manifest, options.window_frames)?;
         let output = options.output.unwrap_or(manifest.window.default_output);
         let (dim, rows_per_step) = given(manifest, output)?;
-        let (hop_frames, steps) = hop(manifest, options.hop_frames, window_frames, output)?;
+        let chunked = chunked(manifest, options, output)?;
+        let chunks = chunked.as_ref().map(|chunked| chunked.chunks);
+        let (window_frames, hop_frames, steps) = match chunked {
+            Some(Chunked { window, hop, steps, .. }) => (window, hop, steps),
+            None => {
+                let window = window(manifest, options.window_frames)?;
+                let (hop, steps) = hop(manifest, options.hop_frames, window, output)?;
+                (window, hop, steps)
+            }
+        };
         let (precision, graph) = graph(manifest, options.precision)?;
         let (width, samples_per_frame) = match &manifest.frontend {
             Frontend::Logmel(front_end) => (front_end.n_mels as usize, front_end.hop_length),
@@ -62,7 +75,11 @@ impl Plan {
         Ok(Self {
             window_frames,
             hop_frames,
-            edge: options.edge.unwrap_or(manifest.window.edge),
+            edge: match chunks {
+                // Chunks are cut from the continuous stream of frames.
+                Some(_) => Edge::Rolling,
+                None => options.edge.unwrap_or(manifest.window.edge),
+            },
             output,
             precision,
             width,
@@ -71,6 +88,8 @@ impl Plan {
             dim,
             rows_per_step,
             steps,
+            frames_per_step: manifest.encoder.output.frames_per_column,
+            chunks,
             in_text_space,
             max_batch: graph.max_batch,
         })
@@ -85,10 +104,101 @@ impl Plan {
         }
     }
 
+    /// Whether windows are pooled from the time steps of chunks: then [`Repooler`](crate::Repooler) encodes them.
+    pub fn repools(&self) -> bool {
+        self.chunks.is_some() && self.output == Output::Clip
+    }
+
+    /// Frames from a window's first one to the last one that is needed for what is given of it.
+    pub fn latency_frames(&self) -> u64 {
+        let (window, hop) = (u64::from(self.window_frames), u64::from(self.hop_frames));
+        self.chunks.map_or(window, |chunks| chunks.latency(window, hop))
+    }
+
     /// Seconds from one frame to the next.
     pub fn frame_seconds(&self) -> f64 {
         f64::from(self.samples_per_frame) / f64::from(self.sample_rate.max(1))
     }
+}
+
+/// How a stream is encoded in chunks.
+struct Chunked {
+    chunks: ChunkGrid,
+    window: u32,
+    hop: u32,
+    steps: Option<StepGrid>,
+}
+
+/// Most values of time steps that are kept for a window (half a GiB as float32).
+const MOST_KEPT: u64 = 1 << 27;
+
+/// Chunks, and the windows that are pooled from them; `None`: windows are encoded whole.
+///
+/// A hop that the user shortens below the package's chunk makes chunks as short: results come as often as asked for.
+fn chunked(
+    manifest: &Manifest,
+    options: &EncoderOptions,
+    output: Output,
+) -> Result<Option<Chunked>, EncoderError> {
+    let promised = manifest.streaming.filter(|_| options.edge != Some(Edge::Exact));
+    match options.window_mode {
+        WindowMode::Whole => return Ok(None),
+        WindowMode::Auto if promised.is_none() => return Ok(None),
+        WindowMode::Auto | WindowMode::Chunked => {}
+    }
+    let encoder = &manifest.encoder.output;
+    let refused = |reason| Err(EncoderError::Chunks { reason });
+    if !matches!(encoder.kind, EncoderKind::Tokens | EncoderKind::Frames) {
+        return refused("its encoder gives one vector a window");
+    }
+    if manifest.frontend == Frontend::InGraph {
+        return refused("its graph takes samples");
+    }
+    if options.edge == Some(Edge::Exact) {
+        return refused("edge=exact makes each window a recording of its own");
+    }
+    let step = encoder.frames_per_column.max(1);
+    let unit = crate::prepare::lcm(step, manifest.window.multiple_of.max(1));
+    let hop = match options.hop_frames {
+        Some(0) => return Err(EncoderError::Hop),
+        Some(hop) if hop > LONGEST_HOP => return Err(EncoderError::LongHop { found: hop, max: LONGEST_HOP }),
+        Some(hop) if !hop.is_multiple_of(step) => {
+            let (below, above) = StepGrid::new(step, hop, hop).nearest_hops();
+            return Err(EncoderError::HopBetweenSteps { hop, frames_per_step: step, below, above });
+        }
+        Some(hop) => hop,
+        None => down(manifest.window.default_hop_frames, step),
+    };
+    let (chunk, left, right) = match manifest.streaming {
+        Some(promise) => {
+            let asked = options.hop_frames.unwrap_or(u32::MAX);
+            (promise.chunk_frames.min(down(asked, unit)), promise.left_context, promise.right_context)
+        }
+        None => {
+            let all = down(manifest.window.frames, unit);
+            let chunk = down(hop, unit).min(all);
+            let left = (all - chunk) / 2 / unit * unit;
+            (chunk, left, (all - chunk - left) / unit * unit)
+        }
+    };
+    let chunks = ChunkGrid::new(chunk, left, right);
+    if output != Output::Clip {
+        let steps = Some(StepGrid::new(step, chunk, chunk));
+        return Ok(Some(Chunked { chunks, window: chunk, hop: chunk, steps }));
+    }
+    let asked = options.window_frames.unwrap_or(manifest.window.frames);
+    let values = u64::from(encoder.dim) * u64::from(encoder.freq_rows.max(1));
+    let most = u32::try_from(MOST_KEPT / values.max(1) * u64::from(step)).unwrap_or(u32::MAX);
+    if !(step..=most).contains(&asked) {
+        let (min, max, default) = (step, most, manifest.window.frames);
+        return Err(EncoderError::Window { found: asked, min, max, multiple_of: step, default });
+    }
+    Ok(Some(Chunked { chunks, window: down(asked, step), hop, steps: None }))
+}
+
+/// The multiple of `unit` at or below `frames`, and at least one.
+fn down(frames: u32, unit: u32) -> u32 {
+    (frames / unit * unit).max(unit)
 }
 
 /// A window that the encoder takes: of the package's own lengths, or a multiple between its limits.

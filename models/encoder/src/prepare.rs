@@ -3,6 +3,8 @@
 use listen_features::{Conditioning, Level, silence_value};
 use listen_package::{Audio, Frontend, Manifest, ShortPad};
 
+use crate::chunk::Chunk;
+use crate::chunk_stream::{ChunkStream, StepPower};
 use crate::{EncoderError, Normalizer, Plan, Statistics, Window, WindowCutter, WindowGrid};
 
 /// A window as the encoder takes it.
@@ -22,8 +24,52 @@ pub struct WindowJob {
     pub level_db: f32,
     /// Where its time steps lie and which are given; filled from the plan.
     pub(crate) steps: Option<crate::StepGrid>,
+    /// `[frames, width]`, normalised; nothing where the window is encoded in chunks.
+    pub(crate) data: Vec<f32>,
+    /// What of the stream is to be encoded for it, where that is done in chunks.
+    pub(crate) pieces: Option<Pieces>,
+    /// Time steps of earlier chunks to be pooled, step by step.
+    pub(crate) tokens: Option<Vec<f32>>,
+}
+
+impl WindowJob {
+    /// Whether it is chunks to be encoded, or time steps to be pooled.
+    pub(crate) fn is_part(&self) -> bool {
+        self.pieces.is_some() || self.tokens.is_some()
+    }
+}
+
+/// The chunks of a window that no window before it has taken along, one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pieces {
+    /// Which stream they are of: counted.
+    pub(crate) stream: u64,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// A chunk with its contexts, as the encoder takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Piece {
+    /// The chunk's first frame.
+    pub(crate) start_frame: u64,
+    /// Frames of real sound in the chunk itself.
+    pub(crate) valid_frames: u32,
+    /// Time steps before the chunk's own, and the chunk's own.
+    pub(crate) lead_steps: usize,
+    pub(crate) steps: usize,
+    /// Frames with contexts and padding.
+    pub(crate) frames: u32,
     /// `[frames, width]`, normalised.
     pub(crate) data: Vec<f32>,
+    /// How loud each of the chunk's own time steps is.
+    pub(crate) powers: Vec<StepPower>,
+}
+
+impl Piece {
+    /// The frame after the chunk's last.
+    pub(crate) fn end(&self) -> u64 {
+        self.start_frame + u64::from(self.valid_frames)
+    }
 }
 
 /// Makes jobs of the windows of one stream, in order.
@@ -45,6 +91,8 @@ pub struct Preparer {
     width: usize,
     window: u32,
     shortest: u32,
+    /// Longest that the encoder takes.
+    longest: u32,
     /// The encoder's length is a multiple of both: of the frames of a time step, and of what the manifest says.
     multiples: [u32; 2],
     short_pad: ShortPad,
@@ -78,6 +126,7 @@ impl Preparer {
             width: plan.width,
             window: plan.window_frames,
             shortest: manifest.window.min_frames,
+            longest: manifest.window.max_frames,
             multiples: [manifest.encoder.output.frames_per_column.max(1), manifest.window.multiple_of.max(1)],
             short_pad: manifest.window.short_pad,
             steps: plan.steps,
@@ -97,6 +146,39 @@ impl Preparer {
         let job = self.job(window, frames);
         self.mended = mended;
         job
+    }
+
+    /// Makes what the encoder takes of the stream's next chunk.
+    ///
+    /// Contexts that the stream does not have are left out. Only a length that the encoder does not take is filled,
+    /// behind the last frame: the nearest that it takes, however `short_pad` has it for windows.
+    pub(crate) fn piece(&mut self, chunk: &Chunk<'_>) -> Piece {
+        let mended = std::mem::take(&mut self.mended);
+        let mended = self.mend(chunk.frames, mended);
+        let frames = if mended.is_empty() { chunk.frames } else { &mended };
+        let (width, per_step) = (self.width.max(1), self.multiples[0]);
+        let start = chunk.start_frame - u64::from(chunk.lead_frames);
+        let statistics = self.normalizer.statistics(start, frames, width);
+        let unit = lcm(per_step, self.multiples[1]);
+        let real = (frames.len() / width) as u32;
+        let padded = real.max(self.shortest).next_multiple_of(unit).min(self.longest.max(real));
+        let mut data = Vec::with_capacity(padded as usize * width);
+        data.extend(frames.iter().map(|&v| statistics.apply(self.meter.scaled(v))));
+        self.pad(&mut data, padded as usize * width, &statistics);
+        let own = &frames[chunk.lead_frames as usize * width..][..chunk.valid_frames as usize * width];
+        let power =
+            |step: &[f32]| (10_f64.powf(f64::from(self.meter.db(step)) / 10.0), (step.len() / width) as u32);
+        let piece = Piece {
+            start_frame: chunk.start_frame,
+            valid_frames: chunk.valid_frames,
+            lead_steps: (chunk.lead_frames / per_step) as usize,
+            steps: chunk.valid_frames.div_ceil(per_step) as usize,
+            frames: padded,
+            powers: own.chunks(per_step as usize * width).map(power).collect(),
+            data,
+        };
+        self.mended = mended;
+        piece
     }
 
     /// A new stream begins: running statistics start anew.
@@ -126,6 +208,8 @@ impl Preparer {
             level_db,
             steps: self.steps,
             data,
+            pieces: None,
+            tokens: None,
         }
     }
 
@@ -190,11 +274,26 @@ pub(crate) fn conditioning(audio: &Audio) -> Conditioning {
     Conditioning { pre_scale: audio.pre_scale, int16_roundtrip: audio.int16_roundtrip }
 }
 
+/// The least number that is a multiple of both; at least 1.
+pub(crate) fn lcm(a: u32, b: u32) -> u32 {
+    let (mut x, mut y) = (a, b);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    (a / x.max(1)).saturating_mul(b).max(1)
+}
+
 /// One stream from frames to jobs: a cutter and what prepares its windows.
 #[derive(Debug)]
 pub struct WindowStream {
-    cutter: WindowCutter,
+    cut: Cut,
     preparer: Preparer,
+}
+
+#[derive(Debug)]
+enum Cut {
+    Whole(WindowCutter),
+    Chunks(Box<ChunkStream>),
 }
 
 impl WindowStream {
@@ -204,36 +303,77 @@ impl WindowStream {
     /// A front end that cannot be built.
     pub fn new(manifest: &Manifest, plan: &Plan) -> Result<Self, EncoderError> {
         let preparer = Preparer::new(manifest, plan)?;
-        Ok(Self { cutter: WindowCutter::new(plan.grid(), plan.width), preparer })
+        let cut = match plan.chunks {
+            Some(chunks) => Cut::Chunks(Box::new(ChunkStream::new(plan, chunks))),
+            None => Cut::Whole(WindowCutter::new(plan.grid(), plan.width)),
+        };
+        Ok(Self { cut, preparer })
     }
 
-    /// The windows that it cuts.
+    /// The windows that it cuts; its chunks where those are given one by one.
     pub fn grid(&self) -> WindowGrid {
-        self.cutter.grid()
+        match &self.cut {
+            Cut::Whole(cutter) => cutter.grid(),
+            Cut::Chunks(chunks) => chunks.grid(),
+        }
+    }
+
+    /// Takes what the next window needs from the front of `values`; gives the window once it is whole.
+    ///
+    /// Call it again until it gives `None`: then `values` is used up.
+    pub fn take(&mut self, values: &mut &[f32]) -> Option<WindowJob> {
+        match &mut self.cut {
+            Cut::Whole(cutter) => cutter.take(values).map(|window| self.preparer.prepare(&window)),
+            Cut::Chunks(chunks) => chunks.take(&mut self.preparer, values),
+        }
     }
 
     /// Takes frames in any cut; calls `job` with each window that they make whole.
     pub fn push(&mut self, mut values: &[f32], mut job: impl FnMut(WindowJob)) {
-        while let Some(window) = self.cutter.take(&mut values) {
-            job(self.preparer.prepare(&window));
+        while let Some(window) = self.take(&mut values) {
+            job(window);
+        }
+    }
+
+    /// Takes back a job that is not to be encoded because its window is silent: what later windows need of it is kept.
+    ///
+    /// Say it before the next [`take`](Self::take). A job that was lost does not come back: windows that need its chunks
+    /// are not given ([`Repooler`](crate::Repooler)).
+    pub fn keep(&mut self, job: WindowJob) {
+        if let Cut::Chunks(chunks) = &mut self.cut {
+            chunks.keep(job);
         }
     }
 
     /// How many windows the next `frames` frames make whole.
     pub fn windows_after(&self, frames: u64) -> u64 {
-        self.cutter.windows_after(frames)
+        match &self.cut {
+            Cut::Whole(cutter) => cutter.windows_after(frames),
+            Cut::Chunks(chunks) => chunks.jobs_after(frames),
+        }
     }
 
-    /// The stream has ended: the window that its end cut short, if that one is due.
+    /// The stream has ended: the windows that are left, one a call; then `None`, and a new stream begins.
+    ///
+    /// That is the window that its end cut short, if that one is due, and where it is encoded in chunks also those that
+    /// waited for what would have come after them.
     pub fn finish(&mut self) -> Option<WindowJob> {
-        let job = self.cutter.finish().map(|window| self.preparer.prepare(&window));
-        self.preparer.reset();
+        let job = match &mut self.cut {
+            Cut::Whole(cutter) => cutter.finish().map(|window| self.preparer.prepare(&window)),
+            Cut::Chunks(chunks) => chunks.finish(&mut self.preparer),
+        };
+        if job.is_none() || matches!(self.cut, Cut::Whole(_)) {
+            self.preparer.reset();
+        }
         job
     }
 
     /// Forgets all frames: the next one is frame 0 of a new stream.
     pub fn reset(&mut self) {
-        self.cutter.reset();
+        match &mut self.cut {
+            Cut::Whole(cutter) => cutter.reset(),
+            Cut::Chunks(chunks) => chunks.reset(),
+        }
         self.preparer.reset();
     }
 

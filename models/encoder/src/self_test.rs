@@ -3,7 +3,7 @@
 use listen_features::log_mel;
 use listen_package::{Manifest, Output, Package, PackageError, Precision, SelfTest};
 
-use crate::{EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, prepare};
+use crate::{EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, WindowMode, prepare};
 
 /// Smallest cosine where the graph has not the full precision. Exporters refuse a mean below 0.995; one window may be
 /// a little below the mean.
@@ -81,10 +81,11 @@ fn compare_embedding(
     frames: &[f32],
     expected: &[f32],
 ) -> Result<(), EncoderError> {
-    // Whatever the stream's window and output: the default window as a clip.
+    // Whatever the stream's window and output: the default window as a clip, encoded whole.
     let clip = EncoderOptions {
         output: Some(Output::Clip),
         precision: Some(precision),
+        window_mode: WindowMode::Whole,
         ..EncoderOptions::default()
     };
     let plan = Plan::new(manifest, &clip)?;

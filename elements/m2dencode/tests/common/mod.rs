@@ -110,6 +110,7 @@ impl Model for Fake {
                 level_db: job.level_db,
                 provider: Provider::Cpu,
                 scores: None,
+                stream: 0,
             })
         };
         batch.drain(..).map(run).collect()
