@@ -114,8 +114,12 @@ fn gaps_stay_behind_by_the_latency() {
         let gst::EventView::Gap(gap) = event.view() else { unreachable!() };
         gap.get().0 + gap.get().1.unwrap_or_default()
     };
-    assert_eq!(ends_at(&bench.wait_for_event(gst::EventType::Gap)), s(0.0));
-    assert_eq!(ends_at(&bench.wait_for_event(gst::EventType::Gap)), s(8.0));
+    // The first one may have become part of the second.
+    let first = ends_at(&bench.wait_for_event(gst::EventType::Gap));
+    if first != s(8.0) {
+        assert_eq!(first, s(0.0));
+        assert_eq!(ends_at(&bench.wait_for_event(gst::EventType::Gap)), s(8.0));
+    }
     // What comes within it stands where it began.
     bench.hear(&end(1, "siren", 8.5, 9.5), 10.0);
     bench.gap(10.0, 10.5);
