@@ -241,6 +241,11 @@ impl Settings {
             },
             zero_dc: switch(self.zero_dc, base.zero_dc),
             log: self.logarithm(base.log),
+            // Its weights are for so many bands and bins: with others it is the formula's.
+            filterbank: base
+                .filterbank
+                .clone()
+                .filter(|_| (n_fft, number(self.n_mels, base.n_mels)) == (base.n_fft, base.n_mels)),
         }
     }
 

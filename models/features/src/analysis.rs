@@ -39,6 +39,7 @@ impl Analysis {
     /// Checks the front end and takes all the memory that frames will need.
     pub(crate) fn new(front_end: &FrontEnd) -> Result<Self, FrontEndError> {
         front_end.validate()?;
+        front_end.must_be_read()?;
         let FrontEnd { spectrum: kind, log, .. } = *front_end;
         let (n_fft, win) = (front_end.n_fft as usize, front_end.win_length as usize);
         let zeros = |len| vec![Complex64::ZERO; len].into_boxed_slice();

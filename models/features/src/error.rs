@@ -67,6 +67,26 @@ pub enum FrontEndError {
         /// Samples found.
         found: u64,
     },
+    /// A filterbank's file holds another number of weights.
+    #[error("the filterbank must have {expected} weights (bands x bins), found {found}")]
+    BankSize {
+        /// Weights needed.
+        expected: usize,
+        /// Weights found.
+        found: usize,
+    },
+    /// A weight of a filterbank that no band can have.
+    #[error("a weight of the filterbank must be a number of at least 0, found {found}")]
+    BankWeight {
+        /// The weight.
+        found: f32,
+    },
+    /// A filterbank that nobody read from its file.
+    #[error("the filterbank {file:?} must be read before frames are made")]
+    BankNotRead {
+        /// The file.
+        file: String,
+    },
     /// A window or hop of [`ExactWindows`](crate::ExactWindows) without frames.
     #[error("a {name} of {found} frames; it must be at least 1 and at most {max}")]
     Frames {
@@ -113,6 +133,6 @@ impl FrontEnd {
         if !(min..=max).contains(&found) {
             return Err(FrontEndError::LogConstant { name, min, max, found });
         }
-        Ok(())
+        self.filterbank.as_ref().map_or(Ok(()), |bank| bank.validate(self.n_mels, self.bins()))
     }
 }

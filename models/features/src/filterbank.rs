@@ -46,6 +46,16 @@ struct Band {
     weights: Vec<f64>,
 }
 
+impl Band {
+    /// What of a band's weights is not zero, and all between.
+    fn of(weights: &[f32]) -> Self {
+        let first_bin = weights.iter().position(|&w| w > 0.0).unwrap_or(0);
+        let end = weights.iter().rposition(|&w| w > 0.0).map_or(0, |last| last + 1);
+        let weights = weights.get(first_bin..end).unwrap_or_default();
+        Self { first_bin, weights: weights.iter().copied().map(f64::from).collect() }
+    }
+}
+
 /// Bands that are summed side by side: each is filled up with zeros to the registers that the widest needs.
 #[derive(Debug, Clone)]
 struct Group {
@@ -54,8 +64,12 @@ struct Group {
 }
 
 impl Filterbank {
-    /// The triangles of a front end that has been [validated](FrontEnd::validate).
+    /// The triangles of a front end that has been [validated](FrontEnd::validate), or the weights that it brings along.
     pub fn new(front_end: &FrontEnd) -> Self {
+        if let Some(bank) = &front_end.filterbank {
+            let bands = bank.weights().unwrap_or_default().chunks(front_end.bins() as usize);
+            return Self::side_by_side(bands.map(Band::of).collect());
+        }
         let FrontEnd { f_min, f_max, mel_scale, .. } = *front_end;
         let (bands, bins) = (front_end.n_mels as usize, front_end.n_fft as usize / 2 + 1);
         let bin_hz = f64::from(front_end.sample_rate) / f64::from(front_end.n_fft);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Bank;
+
 /// A log-mel front end (models.md 1.1 and 1.2): samples of one channel in, `n_mels` values per frame out.
 ///
 /// It is written in the model package's manifest and travels in the caps of the mel stream.
@@ -40,6 +42,9 @@ pub struct FrontEnd {
     pub zero_dc: bool,
     /// The logarithm.
     pub log: Log,
+    /// The bands' weights, where a file holds them: the mel scale, norm and triangles then only describe it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filterbank: Option<Bank>,
 }
 
 /// Shape of the analysis window.

@@ -31,6 +31,7 @@
 //! * [`Conditioning`]: what a model wants done to samples before.
 //! * [`Level`]: how loud a window of frames is; [`silence_value`]: the frames' value for digital silence.
 mod analysis;
+mod bank;
 mod condition;
 mod error;
 mod exact;
@@ -43,6 +44,7 @@ mod preset;
 mod samples;
 mod stream;
 
+pub use bank::Bank;
 pub use condition::{Conditioning, from_s16le};
 pub use error::FrontEndError;
 pub use exact::ExactWindows;

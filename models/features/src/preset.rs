@@ -25,6 +25,7 @@ impl FrontEnd {
             triangle_domain: TriangleDomain::Hz,
             zero_dc: false,
             log: Log::LnAdd { eps: F32_EPSILON },
+            filterbank: None,
         }
     }
 

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use listen_features::Bank;
+
 use crate::tensors::Tensors;
 use crate::{EncoderKind, Manifest, PackageError};
 
@@ -17,6 +19,20 @@ pub(crate) trait Read {
     fn label(&self, name: &str) -> String;
     /// The file, whole.
     fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, PackageError>;
+}
+
+/// The weights of the front end's filterbank, where a file holds them.
+pub(crate) fn filterbank(manifest: &Manifest, files: &impl Read) -> Result<Option<Bank>, PackageError> {
+    let Some(front_end) = manifest.front_end() else { return Ok(None) };
+    let Some(bank) = &front_end.filterbank else { return Ok(None) };
+    let bytes = files.read(bank.file())?;
+    let tensors = Tensors::new(files.label(bank.file()), &bytes)?;
+    let shape = [front_end.n_mels as usize, front_end.bins() as usize];
+    let (_, weights) = tensors.shaped("filterbank", &shape)?;
+    match weights.iter().find(|&&weight| weight < 0.0) {
+        Some(found) => Err(tensors.wrong("filterbank", "weights of at least 0", found.to_string())),
+        None => Ok(Some(Bank::new(bank.file(), weights))),
+    }
 }
 
 /// Compares the tables with the manifest; gives the tagger's classes.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::files::{Files, MANIFEST, hex};
 use crate::tensors::Tensors;
-use crate::{Manifest, PackageError, contents, parse};
+use crate::{Frontend, Manifest, PackageError, contents, parse};
 
 mod compiled {
     include!(concat!(env!("OUT_DIR"), "/default_package.rs"));
@@ -82,6 +82,11 @@ impl Package {
         let sum = hex(Sha256::new_with_prefix(&bytes));
         let space = format!("{}-{}", manifest.id, &sum[..12]);
         let mut package = Self { manifest, space, files, classes: None };
+        if let Some(bank) = contents::filterbank(&package.manifest, &package)?
+            && let Frontend::Logmel(front_end) = &mut package.manifest.frontend
+        {
+            front_end.filterbank = Some(bank);
+        }
         package.classes = contents::check(&package.manifest, &package)?;
         let package = Arc::new(package);
 

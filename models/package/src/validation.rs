@@ -187,6 +187,8 @@ impl Manifest {
     /// The files that the manifest names: where, and their names.
     pub(crate) fn named_files<'a>(&'a self) -> Vec<(String, &'a str)> {
         let mut files = Vec::new();
+        let bank = self.front_end().and_then(|front_end| front_end.filterbank.as_ref());
+        files.extend(bank.map(|bank| ("frontend.filterbank".to_owned(), bank.file())));
         let mut add =
             |key: String, name: Option<&'a String>| files.extend(name.map(|name| (key, name.as_str())));
         add("license.file".into(), self.license.file.as_ref());

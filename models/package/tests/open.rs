@@ -201,3 +201,28 @@ fn the_default_package_is_compiled_in_or_said_to_be_missing() {
         }
     }
 }
+
+#[test]
+fn a_filterbank_is_read_with_the_package_and_refused_where_it_does_not_fit() {
+    let mut copy = Copy::of("tiny-tokens");
+    copy.set("frontend.filterbank", "bank.safetensors");
+    let weights: Vec<f32> = (0..80 * 201).map(|n| n as f32 * 1e-4).collect();
+    copy.file("bank.safetensors", common::tensor("filterbank", &[80, 201], &weights));
+    copy.write();
+    let package = copy.open().unwrap();
+    let bank = package.front_end().unwrap().filterbank.as_ref().unwrap();
+    assert_eq!((bank.file(), bank.weights()), ("bank.safetensors", Some(&weights[..])));
+
+    let negative: Vec<f32> = weights.iter().map(|w| -w).collect();
+    let wrong = [
+        (common::tensor("filterbank", &[201, 80], &weights), "of shape [80, 201], found [201, 80]"),
+        (common::tensor("melW", &[80, 201], &weights), "there, found only [melW]"),
+        (common::tensor("filterbank", &[80, 201], &negative), "weights of at least 0, found -0.0001"),
+    ];
+    for (bytes, expected) in wrong {
+        copy.file("bank.safetensors", bytes);
+        copy.write();
+        let refusal = copy.refusal();
+        assert!(refusal.contains("bank.safetensors") && refusal.contains(expected), "{refusal}");
+    }
+}

@@ -38,7 +38,7 @@ fn types(instance: &Value) -> (bool, bool, String) {
 fn instances() -> Vec<Value> {
     let mut all: Vec<Value> = FIXTURES.iter().map(|name| manifest(name)).collect();
     let mut full = all[0].clone();
-    for name in ["LICENSE", "encoder.data", "tagger.onnx", "classes.txt", "labels.safetensors"] {
+    for name in ["LICENSE", "encoder.data", "tagger.onnx", "classes.txt", "labels.safetensors", "bank"] {
         full["sha256"][name] = "0".repeat(64).into();
     }
     full["license"]["file"] = "LICENSE".into();
@@ -46,6 +46,7 @@ fn instances() -> Vec<Value> {
     full["license"]["source_sha256"] = "f".repeat(64).into();
     full["normalize"] = json!({"kind": "running", "tau": 60.0, "mean": -7.0, "std": 4.0});
     full["frontend"]["log"] = json!({"kind": "ln_max", "floor": 1e-10});
+    full["frontend"]["filterbank"] = "bank".into();
     let graph =
         json!({"file": "encoder.onnx", "external_data": ["encoder.data"], "cosine": 0.999, "max_batch": 1});
     full["encoder"]["graphs"] = json!({"fp32": graph, "fp16": graph, "bf16": graph, "int8": graph});

@@ -6,7 +6,7 @@ use listen_features::{
 };
 
 use super::fields::{Fields, dims, number, word};
-use super::{CapsError, LOG_MEL, MIXED, tensor};
+use super::{CapsError, LOG_MEL, MIXED, bank, tensor};
 
 const SHAPES: &[(&str, Window)] = &[("hann-periodic", Window::HannPeriodic)];
 const PADS: &[(&str, PadMode)] = &[("reflect", PadMode::Reflect), ("none", PadMode::None)];
@@ -85,6 +85,9 @@ impl MelFormat {
         s.set_value("f-min", number(f.f_min));
         s.set_value("f-max", number(f.f_max));
         s.set_value("pre-scale", number(self.pre_scale));
+        if let Some(weights) = f.filterbank.as_ref().and_then(|bank| bank.weights()) {
+            s.set(bank::FIELD, bank::packed(weights, f.bins() as usize));
+        }
         match self.edge {
             EdgeCaps::Rolling => s.set("edge", "rolling"),
             EdgeCaps::Exact { window, hop } => {
@@ -121,6 +124,7 @@ impl MelFormat {
             triangle_domain: f.word("triangles", TRIANGLES)?,
             zero_dc: f.bool_or("zero-dc", false)?,
             log: f.word("log", LOGS)?(f.number("log-floor")?),
+            filterbank: bank::read(structure)?,
         };
         let pre_scale = if structure.has_field("pre-scale") { f.number("pre-scale")? } else { 1.0 };
         let exact = structure.has_field("edge") && f.word("edge", &[("rolling", false), ("exact", true)])?;
@@ -149,7 +153,7 @@ impl MelFormat {
             s.value(field)
                 .ok()
                 .and_then(|v| v.serialize().ok())
-                .map_or_else(|| "nothing".into(), String::from)
+                .map_or_else(|| "nothing".into(), |text| bank::short(field, text.into()))
         };
         let mut names: Vec<_> = ours.fields().chain(theirs.fields()).map(|name| name.as_str()).collect();
         names.sort_unstable();
@@ -174,7 +178,8 @@ fn plain(structure: &gst::StructureRef) -> String {
     let own = |name: &str| !matches!(name, "tensor-id" | "type" | "dims-order");
     let fields = structure.iter().filter(|(name, _)| own(name));
     let text = |value: &gst::glib::SendValue| value.serialize().map_or_else(|_| String::new(), String::from);
-    fields.map(|(name, value)| format!("{name}={}", text(value))).collect::<Vec<_>>().join(", ")
+    let field = |name: &str, value| format!("{name}={}", bank::short(name, text(value)));
+    fields.map(|(name, value)| field(name, value)).collect::<Vec<_>>().join(", ")
 }
 
 /// The caps of a mel stream.

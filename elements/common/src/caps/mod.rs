@@ -34,6 +34,7 @@
 //! Arrays intersect literally and doubles do not intersect with ints: templates leave `dims` out, and no field is a
 //! double. `dims` is checked when CAPS arrive.
 
+mod bank;
 mod embedding;
 mod error;
 mod fields;

@@ -99,7 +99,7 @@ fn manifests_of_the_wrong_form() {
             "an unknown key in the front end",
             "tiny-tokens",
             set!("frontend.n_mel", 80),
-            "`frontend.n_mel`: unknown field `n_mel`, expected one of `sample_rate`, `n_fft`, `win_length`, `hop_length`, `window`, `center`, `pad_mode`, `spectrum`, `n_mels`, `f_min`, `f_max`, `mel_scale`, `mel_norm`, `triangle_domain`, `zero_dc`, `log`",
+            "`frontend.n_mel`: unknown field `n_mel`, expected one of `sample_rate`, `n_fft`, `win_length`, `hop_length`, `window`, `center`, `pad_mode`, `spectrum`, `n_mels`, `f_min`, `f_max`, `mel_scale`, `mel_norm`, `triangle_domain`, `zero_dc`, `log`, `filterbank`",
         ),
         (
             "an unknown key in the logarithm",
