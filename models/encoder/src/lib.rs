@@ -36,7 +36,7 @@
 //! # In chunks
 //! A package may promise that its time steps see no further than some context on either side (`streaming`). Then a stream is
 //! encoded in chunks with those contexts, each frame once ([`WindowMode`]), and the time steps are those of the encoder run on
-//! the whole stream: to the bit where the graph's kernels add in the same order whatever the length, within 1e-5 otherwise.
+//! the whole stream, within 1e-5: kernels may add in another order for another length.
 //! With `output=frames` or `tokens` each chunk gives its own steps. With `output=clip` a window of any number of steps is
 //! pooled from the steps of its chunks, which a [`Repooler`] keeps. Beyond the stream's start and end there is no
 //! context: the graph is run on the frames that there are, so that its own padding stands where it stands when it is run on

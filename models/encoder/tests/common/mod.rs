@@ -58,7 +58,9 @@ pub fn jobs(package: &Package, options: &EncoderOptions, frames: &[f32], chunk: 
     let mut stream = WindowStream::new(package.manifest(), &plan).unwrap();
     let mut jobs = Vec::new();
     frames.chunks(chunk).for_each(|piece| stream.push(piece, |job| jobs.push(job)));
-    jobs.extend(stream.finish());
+    while let Some(job) = stream.finish() {
+        jobs.push(job);
+    }
     jobs
 }
 
