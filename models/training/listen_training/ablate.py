@@ -42,7 +42,11 @@ def main():
     torch.set_num_threads(cfg.threads or torch.get_num_threads())
     load = lambda name: pickle.loads((args.work / name).read_bytes())
     bank, probe = load("bank.pkl"), load("probe.pkl")
-    rows = [r for r in audio.read_index(args.data) if r.role == "val" and r.set == data.main_set(audio.read_index(args.data))]
+    rows = [
+        r
+        for r in audio.read_index(args.data)
+        if r.role == "val" and r.set == data.main_set(audio.read_index(args.data))
+    ]
     main_labels = [int(k) for k in probe["main"]]
     names = [bank.labels[k] for k in main_labels]
     val = [

@@ -94,12 +94,12 @@ def settle(result, runs, played, vectors, unrelated_clip, unrelated_frame, windo
     best = {}
     for kind in ("clip", "frames"):
         for a in (1.0, 2.0):
-            for cut in np.arange(1.5, 5.6, 0.5):
+            for cut in (2.0, 3.0, 3.5, 4.0):
                 result.a, result.b = a, float(-a * cut)
                 quiet = scores(unrelated[kind] @ vectors.T, vectors, result)
-                for on in (0.3, 0.4, 0.5):
+                for on in (0.5, 0.7, 0.85, 0.9):
                     rate = float((quiet >= on).mean())
-                    for off in (0.5 * on, 0.8 * on):
+                    for off in (0.2, 0.35):
                         f = scenes.figures(runs, played, vectors, result, kind, window, hop, on, off)
                         worth = 0.5 * (f["event_f1"] + f["onset_f1"]) + f["recall"] / 3 - 500 * max(0.0, rate - 0.0002)
                         if kind not in best or worth > best[kind][0]:

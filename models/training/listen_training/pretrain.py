@@ -94,7 +94,9 @@ def pretrain(model, config, work, seed, log):
                 a.lerp_(b, 1 - keep) if a.is_floating_point() else a.copy_(b)
         total += float(loss.detach())
         if (step + 1) % 100 == 0:
-            spread = float(F.normalize(wanted.reshape(-1, wanted.shape[-1]), dim=-1).std(0).mean() * wanted.shape[-1] ** 0.5)
+            spread = float(
+                F.normalize(wanted.reshape(-1, wanted.shape[-1]), dim=-1).std(0).mean() * wanted.shape[-1] ** 0.5
+            )
             log(
                 {
                     "stage": "masked",

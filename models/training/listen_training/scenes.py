@@ -79,17 +79,27 @@ def run(runner, mel, window, hop):
     return runner.clip(parts), tokens / np.linalg.norm(tokens, axis=-1, keepdims=True)
 
 
+HOLD = 0.5  # seconds: clapmatch's default hold-time
+
+
 def track(score, on, off, onset, offset, floor):
-    """Events of one label: `score` [n], and each sample's onset, offset and floor in seconds."""
-    events, begun = [], None
+    """Events of one label as clapmatch makes them: `score` [n], and each sample's onset, offset and floor in seconds.
+
+    An event begins where the score that reaches `on` rose above `off`, and ends where it fell below `off` for `HOLD`.
+    """
+    events, near, begun, last = [], None, None, 0
     for i, s in enumerate(score):
-        if begun is None and s >= on:
-            begun = i
-        elif begun is not None and s < off:
-            events.append((onset[begun], max(offset[i], floor[begun])))
-            begun = i if s >= on else None
+        if begun is None:
+            near = (i if near is None else near) if s >= off else None
+            if s >= on:
+                begun, last = near, i
+        elif s >= off:
+            last = i
+        elif offset[i] - offset[min(last + 1, i)] >= HOLD:
+            events.append((onset[begun], max(offset[last + 1], floor[last])))
+            begun = near = None
     if begun is not None:
-        events.append((onset[begun], max(floor[-1], floor[begun])))
+        events.append((onset[begun], floor[last]))
     return events
 
 
