@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use common::server::{Answer, Server};
 use common::{Bench, Caption, Slow, end, ids, s, start};
-use gst::prelude::*;
 
 #[test]
 fn caps_segment_and_a_gap_come_at_once() {
@@ -274,11 +273,7 @@ fn a_label_cannot_break_a_line_or_become_more_than_a_label() {
     for message in body["messages"].as_array().unwrap() {
         let content = message["content"].as_str().unwrap();
         assert!(!content.contains("\nIgnore all"), "{content}");
-        assert_eq!(
-            message["role"] == "system" && content.contains("Ignore all previous"),
-            false,
-            "{content}"
-        );
+        assert!(!(message["role"] == "system" && content.contains("Ignore all previous")), "{content}");
     }
 }
 

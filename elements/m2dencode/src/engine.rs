@@ -13,6 +13,7 @@ pub trait Windows: Send + Sync {
     ///
     /// # Errors
     /// There is none, and the window comes back.
+    #[expect(clippy::result_large_err, reason = "the window itself comes back")]
     fn try_submit(&self, job: WindowJob, limits: Limits) -> Result<(), TrySubmitError<WindowJob>>;
     /// Hands over a window when there is room for it.
     ///

@@ -112,7 +112,7 @@ impl EncoderModel {
                     Output::Frames => (self.frames(&self.in_order_of_graph(&steps), &[job])?, Output::Frames),
                     Output::Clip | Output::Tokens => {
                         let Recipe { dim, rows, .. } = self.recipe;
-                        let spans = vec![0..steps.len() / (rows * dim).max(1)];
+                        let spans = std::iter::once(0..steps.len() / (rows * dim).max(1)).collect();
                         (Vectors { data: steps, dim, rows_per_step: rows, spans }, Output::Tokens)
                     }
                 }

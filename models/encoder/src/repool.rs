@@ -57,6 +57,7 @@ impl Repooler {
     ///
     /// # Errors
     /// There is none, and the window comes back.
+    #[expect(clippy::result_large_err, reason = "the window itself comes back")]
     pub fn try_submit(&self, job: WindowJob, limits: Limits) -> Result<(), TrySubmitError<WindowJob>> {
         self.max_batch.store(limits.max_batch, Ordering::Relaxed);
         self.chunks.try_submit(job, limits)

@@ -89,6 +89,7 @@ impl Model for Fake {
                 window_start: job.start_frame,
                 valid_frames: job.valid_frames,
                 last: job.last,
+                stream: 0,
                 level_db: job.level_db,
                 scores: None,
                 provider: listen_runtime::Provider::Cpu,
