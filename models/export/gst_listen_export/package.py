@@ -157,7 +157,7 @@ class PackageWriter:
 
 
 ORDER = ("format", "version", "id", "family", "description", "license", "audio", "frontend", "normalize", "window", "streaming", "encoder",
-         "frame_embedding", "clip_pooling", "head", "clap", "text", "label_embeddings", "tagger", "self_test")
+         "frame_embedding", "clip_pooling", "head", "clap", "text", "label_embeddings", "tagger", "captioner", "self_test")
 
 
 def ordered(manifest):

@@ -6,7 +6,7 @@ A file is safetensors with one of these sets of float tensors (D values in, H = 
 |---|---|---|
 | `weight` `[k*H, D]`, `bias`? `[k*H]` | the clip embedding | one linear map |
 | `0.weight` `[M, D]`, `0.bias`?, `2.weight` `[k*H, M]`, `2.bias`? | the clip embedding | linear, GELU (exact), linear |
-| `query` `[k, A]`, `key.weight` `[A, D]`, `value.weight` `[H, D]`, `value.bias`? `[H]` | the encoder's tokens | k queries attend to all tokens, with 1/sqrt(A) |
+| `query` `[k, A]`, `key.weight` `[A, D]`, `value.weight` `[H, D]`, `value.bias`? `[H]` | the encoder's tokens, or frames | k queries attend to all of them, with 1/sqrt(A) |
 
 The order of a map's rows is vector by vector: row `i*H + j` is value j of prefix vector i.
 """
@@ -24,19 +24,6 @@ FORMS = {"linear": {"weight", "bias"}, "mlp": {"0.weight", "0.bias", "2.weight",
 NEEDED = {"linear": {"weight"}, "mlp": {"0.weight", "2.weight"}, "attention": {"query", "key.weight", "value.weight"}}
 
 
-def random_projector(dim, hidden, prefix, seed):
-    """An untrained linear projector: for tests of the whole way, and to be trained later."""
-    weight = np.random.default_rng(seed).standard_normal((prefix * hidden, dim)) / np.sqrt(dim)
-    return {"weight": weight.astype(np.float32)}
-
-
-def identity_projector(dim, hidden, prefix):
-    """Embeddings as they are; `dim` must be `prefix * hidden`."""
-    if dim != prefix * hidden:
-        raise LlmError(f"--projector identity: expected embeddings of {prefix} x {hidden} values, the package's have {dim}")
-    return {"weight": np.eye(dim, dtype=np.float32)}
-
-
 def read_projector(path):
     """The tensors of a projector's file."""
     weights = Weights.of_file(path)
@@ -52,15 +39,19 @@ def form(tensors):
     raise LlmError(f"projector: expected the tensors {expected} (and biases), found {', '.join(sorted(tensors)) or 'none'}")
 
 
-def projector_graph(tensors, clip_dim, token_dim, hidden):
-    """The graph, whether it takes `clip` or `tokens`, the length of what it takes, and the number of prefix vectors."""
-    kind, g = form(tensors), Graph("projector")
+def projector_graph(tensors, dims, hidden):
+    """The graph, whether it takes `clip`, `frames` or `tokens`, the length of one of them, and the number of prefix vectors.
+
+    `dims`: the length of one vector of each, None for what the package does not give.
+    """
+    kind, g, takes = form(tensors), Graph("projector"), "clip"
     if kind == "attention":
-        dim, prefix = token_dim, attention_shapes(tensors, token_dim, hidden)
+        takes = attended(tensors, dims)
+        dim, prefix = dims[takes], attention_shapes(tensors, dims[takes], hidden)
         x = g.input("embedding", F32, ["batch", "tokens", dim])
         y = attend(g, x, tensors)
     else:
-        dim = clip_dim
+        dim = dims["clip"]
         last = "weight" if kind == "linear" else "2.weight"
         prefix = linear_shapes(tensors, kind, last, dim, hidden)
         x = g.input("embedding", F32, ["batch", dim])
@@ -69,7 +60,7 @@ def projector_graph(tensors, clip_dim, token_dim, hidden):
         y = g.linear(x, last.removesuffix("weight") + "map", tensors[last], tensors.get(last.replace("weight", "bias")))
         y = g.op("Reshape", y, g.ints(0, prefix, hidden))
     g.output(y, "prefix", F32, ["batch", prefix, hidden])
-    return g, "tokens" if kind == "attention" else "clip", dim, prefix
+    return g, takes, dim, prefix
 
 
 def expect(tensors, name, *shape):
@@ -95,9 +86,19 @@ def linear_shapes(tensors, kind, last, dim, hidden):
     return rows // hidden
 
 
+def attended(tensors, dims):
+    """`tokens` or `frames`: those whose length the keys have."""
+    given = {name: dims[name] for name in ("tokens", "frames") if dims[name] is not None}
+    if not given:
+        raise LlmError("projector: expected a package whose encoder gives tokens or frames, as the projector attends to them; found clips alone")
+    found = expect(tensors, "key.weight", None, None)[1]
+    if found not in given.values():
+        sizes = " or ".join(f"{size} ({name})" for name, size in given.items())
+        raise LlmError(f"projector: key.weight: expected {sizes} columns, as the package's encoder gives, found {found}")
+    return next(name for name, size in given.items() if size == found)
+
+
 def attention_shapes(tensors, dim, hidden):
-    if dim is None:
-        raise LlmError("projector: expected a package whose encoder gives tokens or frames, as the projector attends to them")
     prefix, width = expect(tensors, "query", None, None)
     expect(tensors, "key.weight", width, dim)
     expect(tensors, "value.weight", hidden, dim)

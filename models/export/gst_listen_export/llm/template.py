@@ -6,11 +6,15 @@ from pathlib import Path
 from .config import LlmError, read_json
 
 PLACES = ("{audio}", "{prompt}", "{system}")
-PLAIN = "{audio}{prompt}"
 
 
-def chat_template(folder):
-    """The template that the folder's chat format gives, or None where it has none.
+def plain(hears):
+    """The prompt of a model without a chat format."""
+    return "{audio}{prompt}" if hears else "{prompt}"
+
+
+def chat_template(folder, hears):
+    """The template that the folder's chat format gives, or None where it has none; `hears`: with a place for the sound.
 
     The format is a Jinja template; it is rendered once, in Jinja's sandbox, for one system and one user message whose
     texts are the places. What needs more than that (tools, dates) renders as for an empty value.
@@ -35,7 +39,7 @@ def chat_template(folder):
     special = {k: text_of(config.get(k)) for k in ("bos_token", "eos_token", "unk_token", "pad_token")}
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.globals |= {"raise_exception": refuse, "strftime_now": lambda _format: ""}
-    user = {"role": "user", "content": "{audio}{prompt}"}
+    user = {"role": "user", "content": plain(hears)}
     for messages in ([{"role": "system", "content": "{system}"}, user], [user]):
         try:
             text = environment.from_string(source).render(messages=messages, add_generation_prompt=True, tools=None, **special)
@@ -45,7 +49,7 @@ def chat_template(folder):
             continue  # a format without a system message
         except TemplateError as error:
             raise LlmError(f"the folder's chat template: {error}") from error
-        return check_template(text)
+        return check_template(text, hears)
     return None
 
 
@@ -53,17 +57,19 @@ def text_of(token):
     return token.get("content", "") if isinstance(token, dict) else token or ""
 
 
-def check_template(text):
-    """`{audio}` and `{prompt}` stand in it once, `{system}` at most once, and no other place."""
+def check_template(text, hears):
+    """`{prompt}` stands in it once, `{system}` at most once, `{audio}` once where the model hears and nowhere otherwise."""
     for place in PLACES:
-        count, least = text.count(place), 0 if place == "{system}" else 1
-        if not least <= count <= 1:
-            raise LlmError(f"template: expected {place} {'at most ' if least == 0 else ''}once, found it {count} times in {text!r}")
+        least = {"{system}": 0, "{audio}": int(hears)}.get(place, 1)
+        most = int(hears) if place == "{audio}" else 1
+        if not least <= (count := text.count(place)) <= most:
+            expected = "once" if least == most == 1 else "at most once" if most else "nowhere, as there is no projector"
+            raise LlmError(f"template: expected {place} {expected}, found it {count} times in {text!r}")
     return text
 
 
-def begins_with_bos(text, tokenizer, bos):
-    """Whether the template writes the token that begins a text itself."""
+def begins_with(text, tokenizer, begin):
+    """Whether the template writes the tokens that begin a text itself."""
     first = re.split("|".join(map(re.escape, PLACES)), text, maxsplit=1)[0]
     ids = tokenizer.encode(first, add_special_tokens=False).ids
-    return bool(bos) and ids[: len(bos)] == list(bos)
+    return bool(begin) and ids[: len(begin)] == list(begin)

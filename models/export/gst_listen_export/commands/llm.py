@@ -1,0 +1,154 @@
+"""Puts a language model onto a package, so that llmcaption can tell what is heard: `backend=local`.
+
+SOURCE is a local Hugging Face folder of a decoder-only model (Llama, Qwen2, Qwen3: config.json, safetensors,
+tokenizer.json). Nothing is fetched, and nothing in the folder is executed but its chat template, in Jinja's sandbox.
+
+With --projector the model hears: a safetensors file (see gst_listen_export/llm/projector.py) makes vectors that stand
+in the prompt of an embedding of sound. Without it the model is told the evidence as text.
+"""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from gst_listen_export.errors import ExportError
+
+NAME = "llm"
+HELP = "put a language model's captions onto a package"
+SELF_TEST = {"prompt": "dog", "tokens": 8}
+
+
+def add_arguments(parser):
+    parser.add_argument("source", type=Path, help="local Hugging Face folder of a decoder-only model")
+    parser.add_argument("--onto", type=Path, required=True, metavar="PACKAGE", help="package whose encoder hears; it stays as it is")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the package to be written")
+    parser.add_argument("--projector", type=Path, metavar="FILE", help="safetensors: from embeddings of sound to vectors before the words")
+    parser.add_argument("--max-windows", type=int, default=1, metavar="N", help="windows of sound that one prompt may hold (default: 1, the latest)")
+    parser.add_argument("--template", metavar="TEXT",
+                        help="the prompt, with {prompt}, {audio} where there is a projector, and {system} (default: the folder's chat template)")
+    parser.add_argument("--stop", action="append", default=[], metavar="TOKEN", help="a token that ends an answer, beside the model's own")
+    parser.add_argument("--max-tokens", type=int, default=64, metavar="N", help="longest answer, unless the user says otherwise (default: 64)")
+    parser.add_argument("--temperature", type=float, default=0.0, help="default of generation (0: the likeliest token)")
+    parser.add_argument("--top-p", type=float, default=1.0, help="default of generation")
+    parser.add_argument("--repetition-penalty", type=float, default=1.0, help="default of generation")
+    parser.add_argument("--id", help="id of the package (default: the other package's, and the folder's name)")
+    parser.add_argument("--description", help="one sentence for people")
+    parser.add_argument("--license", metavar="ID", help="SPDX identifier of the language model's licence")
+    parser.add_argument("--license-file", type=Path, metavar="FILE", help="its text (default: LICENSE in the folder)")
+    parser.add_argument("--redistributable", action="store_true", help="that licence allows passing the weights on")
+    parser.add_argument("--commercial-use", action="store_true", help="that licence allows commercial use")
+    parser.add_argument("--replace", action="store_true", help="replace the package if it is there")
+
+
+def run(args):
+    from gst_listen_export.llm.config import read_config
+    from gst_listen_export.llm.onto import Base
+    from gst_listen_export.llm.tokens import read_tokenizer, stop_ids
+    from gst_listen_export.llm.weights import Weights
+    from gst_listen_export.package import PackageWriter, package_id
+
+    check_numbers(args)
+    config, weights = read_config(args.source), Weights(args.source)
+    tokenizer = read_tokenizer(args.source, config.vocab)
+    base = Base(args.onto)
+    template, begin = prompt(args, tokenizer)
+    section = {"decoder": None, "embed_tokens": None, "tokenizer": "tokenizer.json", "prompt": template, "begin": list(begin),
+               "stop": stop_ids(tokenizer, config, args.stop), "max_tokens": args.max_tokens, "temperature": args.temperature,
+               "top_p": args.top_p, "repetition_penalty": args.repetition_penalty}
+    clash = {"tokenizer.json", "decoder.onnx", "embed_tokens.onnx", "projector.onnx"} & set(base.files)
+    folder = "captioner/" if clash else ""  # CLAP packages have a tokenizer of their own
+    args.id = args.id or package_id(SimpleNamespace(id=None), f"{base.manifest['id']}-{args.source.resolve().name}")
+    manifest = {k: v for k, v in base.manifest.items() if k not in ("format", "version", "sha256", "description")}
+    manifest |= {"id": package_id(args, ""), "license": base.licence(args, args.source.resolve())}
+    if "description" in base.manifest and not args.description:
+        manifest["description"] = base.manifest["description"]
+    writer = SimpleNamespace(output=args.output, replace=args.replace, description=args.description, license_file=None)
+    with PackageWriter(writer, manifest, room=base.bytes + weights.room()) as package:
+        base.copy(package)
+        if text := base.licence_text(args, args.source.resolve()):
+            name = manifest["license"].get("file") or ("LICENSE.captioner.txt" if "LICENSE.txt" in base.files else "LICENSE.txt")
+            package.manifest["license"]["file"] = package.save_text(name, text)
+        package.path(folder).mkdir(exist_ok=True)
+        section["tokenizer"] = folder + "tokenizer.json"
+        tokenizer.encode_special_tokens = False
+        tokenizer.save(str(package.path(section["tokenizer"])), pretty=False)
+        write_graphs(package, folder, section, config, weights)
+        if args.projector:
+            write_projector(package, folder, section, config, base, args)
+        section = {k: section[k] for k in ("decoder", "embed_tokens", "projector", *section) if k in section}
+        section["self_test"] = self_test(package, section, tokenizer, base)
+        if section["self_test"] is None:
+            del section["self_test"]
+        package.manifest["captioner"] = section
+    print(f"{args.output}: {config.family}, {config.layers} layers of {config.hidden}, {config.vocab} tokens"
+          f"{', hears through ' + args.projector.name if args.projector else ', is told events as text'}")
+
+
+def check_numbers(args):
+    for name, least, value in (("--max-windows", 1, args.max_windows), ("--max-tokens", 1, args.max_tokens)):
+        if value < least:
+            raise ExportError(f"{name}: expected a whole number of at least {least}, found {value}")
+    for name, fits, expected, value in (
+            ("--temperature", 0 <= args.temperature <= 100, "0 to 100", args.temperature), ("--top-p", 0 < args.top_p <= 1, "above 0, to 1", args.top_p),
+            ("--repetition-penalty", 0 < args.repetition_penalty <= 100, "above 0, to 100", args.repetition_penalty)):
+        if not fits:
+            raise ExportError(f"{name}: expected a number {expected}, found {value}")
+    if not args.source.is_dir():
+        raise ExportError(f"{args.source}: expected a Hugging Face folder, found {'a file' if args.source.exists() else 'nothing'}")
+
+
+def prompt(args, tokenizer):
+    """The template, and the ids before it: a chat format writes its own, of other texts the tokenizer knows them."""
+    from gst_listen_export.llm.template import begins_with, chat_template, check_template, plain
+    from gst_listen_export.llm.tokens import put_before
+
+    hears = args.projector is not None
+    if args.template is None and (found := chat_template(args.source, hears)):
+        return found, ()
+    template = check_template(plain(hears) if args.template is None else args.template, hears)
+    begin = put_before(tokenizer)
+    return template, () if begins_with(template, tokenizer, begin) else begin
+
+
+def write_graphs(package, folder, section, config, weights):
+    from gst_listen_export.llm.decoder import decoder_graph, embed_graph
+
+    name = folder + "embed_tokens.onnx"
+    data = embed_graph(config, weights).save(package.path(name))
+    section["embed_tokens"] = {"file": name, "external_data": [folder + n for n in data], "input": "input_ids", "output": "inputs_embeds"}
+    name = folder + "decoder.onnx"
+    data = decoder_graph(config, weights).save(package.path(name))
+    weights.finish()
+    section["decoder"] = {"file": name, "external_data": [folder + n for n in data], "layers": config.layers, "kv_heads": config.kv_heads,
+                          "head_dim": config.head_dim, "hidden": config.hidden, "vocab": config.vocab, "max_positions": config.max_context,
+                          "position_ids": True}
+
+
+def write_projector(package, folder, section, config, base, args):
+    from gst_listen_export.llm.projector import projector_graph, read_projector
+
+    graph, takes, _, prefix = projector_graph(read_projector(args.projector), base.dims(), config.hidden)
+    name = folder + "projector.onnx"
+    data = graph.save(package.path(name))
+    room = config.max_context - section["max_tokens"]
+    if prefix * args.max_windows >= room:
+        raise ExportError(f"--max-windows: expected fewer than {room} positions of sound (max_position_embeddings {config.max_context}, "
+                          f"answers of {section['max_tokens']}), found {args.max_windows} x {prefix}")
+    section["projector"] = {"file": name, "external_data": [folder + n for n in data], "input": "embedding", "output": "prefix", "takes": takes,
+                            "prefix": prefix, "max_windows": args.max_windows}
+
+
+def self_test(package, section, tokenizer, base):
+    """What greedy decoding gives for one word and, where the model hears, a window of equal values; None where it says nothing."""
+    import numpy as np
+
+    from gst_listen_export.llm.greedy import Greedy
+    from gst_listen_export.llm.tokens import prompt_ids
+
+    audio, projector = None, section.get("projector")
+    if projector:
+        size = base.dims()[projector["takes"]]
+        audio = np.full(size, size**-0.5)
+        audio = audio if projector["takes"] == "clip" else audio[None]
+    ids = prompt_ids(tokenizer, section["begin"], section["prompt"], {"{system}": "", "{prompt}": SELF_TEST["prompt"]})
+    tokens = Greedy(package.folder, section).tokens(ids, audio, SELF_TEST["tokens"], section["stop"])
+    return {"prompt": SELF_TEST["prompt"], "tokens": tokens} if tokens else None
