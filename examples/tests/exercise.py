@@ -20,7 +20,7 @@ def wait(pipeline, cycle, kinds, seconds=60):
     return message.type
 
 
-def exercise(description, cycles, seeks):
+def exercise(description, cycles):
     """NULL to PLAYING and back `cycles` times, by turns right away, after a flushing seek, at EOS and after an error."""
     pipeline = Gst.parse_launch(description)
     match = pipeline.get_by_name("match")
@@ -34,7 +34,7 @@ def exercise(description, cycles, seeks):
             match.set_property("labels", "dog barking;rain")
             pipeline.set_state(Gst.State.PLAYING)
             wait(pipeline, cycle, Gst.MessageType.ASYNC_DONE)
-        if kind == 1 and seeks:
+        if kind == 1:
             flags = Gst.SeekFlags.FLUSH | Gst.SeekFlags.ACCURATE
             pipeline.seek_simple(Gst.Format.TIME, flags, int(7.3 * Gst.SECOND))
             match.set_property("labels", "siren;glass breaking")
@@ -47,6 +47,6 @@ def exercise(description, cycles, seeks):
 
 if __name__ == "__main__":
     Gst.init(None)
-    exercise(sys.argv[2], int(sys.argv[1]), "without-seeks" not in sys.argv)
+    exercise(sys.argv[2], int(sys.argv[1]))
     gc.collect()
     Gst.deinit()

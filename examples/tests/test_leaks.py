@@ -38,14 +38,9 @@ class Leaks(unittest.TestCase):
 
     def test_states_seeks_errors_and_new_labels_leave_nothing(self):
         source = f"filesrc location={RECORDING} ! flacparse ! flacdec ! audioconvert ! audioresample"
-        # A seek into listenbin that is stopped at once leaves one buffer in about one run of eight, where it is held is
-        # not known yet: CHANGELOG.md, known problems.
-        for rest, how in (
-            ("melspec ! m2dencode ! clapmatch name=match ! fakesink", []),
-            ("listenbin name=match ! fakesink", ["without-seeks"]),
-        ):
+        for rest in ("melspec ! m2dencode ! clapmatch name=match ! fakesink", "listenbin name=match ! fakesink"):
             with self.subTest(rest):
-                command = [sys.executable, str(PROGRAM), "24", f"{source} ! {rest}", *how]
+                command = [sys.executable, str(PROGRAM), "24", f"{source} ! {rest}"]
                 self.assertEqual(still_alive(command, "cycles 24"), [])
 
     def test_a_leak_would_be_seen(self):

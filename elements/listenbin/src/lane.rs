@@ -190,14 +190,16 @@ impl Lane {
         self.pad.push_event(event);
     }
 
-    /// Passes FLUSH_STOP and begins anew, also after a failure.
-    pub fn flush_stop(self: &Arc<Self>, event: gst::Event) {
+    /// Passes FLUSH_STOP and begins anew, also after a failure, with the `standing` events: those of the audio that
+    /// outlive a flush. They may still have waited here when it came, and nobody sends them again.
+    pub fn flush_stop(self: &Arc<Self>, event: gst::Event, standing: &[gst::Event]) {
         // The thread is not in the middle of anything after this.
         let _ = self.pad.pause_task();
         self.pad.push_event(event);
         let mut state = self.lock();
         let (info, counts, heard) = (state.info.clone(), state.counts, state.heard);
-        *state = State { info, counts, heard, ..State::default() };
+        let queue = standing.iter().cloned().map(Item::Event).collect();
+        *state = State { queue, info, counts, heard, ..State::default() };
         drop(state);
         let _ = self.start();
     }
@@ -310,6 +312,10 @@ impl Lane {
                     hook(&info);
                 }
                 let picked = self.pick.caps(caps.caps());
+                if self.pad.current_caps().as_ref() == Some(&picked) {
+                    // They outlived a flush; the branch has them.
+                    return;
+                }
                 gst::event::Caps::builder(&picked).seqnum(event.seqnum()).build()
             }
             _ => event,

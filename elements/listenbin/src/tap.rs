@@ -144,8 +144,8 @@ impl Tap {
         self.add_pad(&lane.pad)?;
         if active {
             lane.pad.set_active(true)?;
-            if let Some(event) = sticky(&imp.sink, gst::EventType::StreamStart) {
-                lane.send(&event);
+            if let Some(event) = imp.sink.sticky_event::<gst::event::StreamStart>(0) {
+                lane.send(&event.into());
             }
         }
         let mut state = imp.state();
@@ -248,7 +248,8 @@ impl TapImp {
                 return passed;
             }
             gst::EventView::FlushStop(_) => {
-                self.lanes().iter().for_each(|lane| lane.flush_stop(event.clone()));
+                let standing = standing(pad);
+                self.lanes().iter().for_each(|lane| lane.flush_stop(event.clone(), &standing));
                 self.state().live = None;
                 return self.src.push_event(event);
             }
@@ -281,7 +282,8 @@ impl TapImp {
     /// Lanes made by these CAPS have missed the segment.
     fn tell_segment(&self, pad: &gst::Pad) {
         let fresh = std::mem::take(&mut self.state().fresh);
-        if let Some(segment) = sticky(pad, gst::EventType::Segment) {
+        if let Some(segment) = pad.sticky_event::<gst::event::Segment>(0) {
+            let segment = gst::Event::from(segment);
             fresh.iter().for_each(|lane| lane.send(&segment));
         }
     }
@@ -303,12 +305,12 @@ impl TapImp {
     }
 }
 
-/// The event of this type that the pad is in.
-fn sticky(pad: &gst::Pad, kind: gst::EventType) -> Option<gst::Event> {
-    let mut found = None;
+/// The pad's events that outlive a flush, in their order.
+fn standing(pad: &gst::Pad) -> Vec<gst::Event> {
+    let mut found = Vec::new();
     pad.sticky_events_foreach(|event| {
-        if event.type_() == kind {
-            found = Some(event.clone());
+        if !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos) {
+            found.push(event.clone());
         }
         std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
     });

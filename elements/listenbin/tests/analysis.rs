@@ -337,3 +337,38 @@ fn a_pad_that_is_asked_for_late_joins_the_stream() {
     let types: Vec<_> = std::iter::from_fn(|| late.try_pull_event()).map(|event| event.type_()).collect();
     assert_eq!(types[..3], [gst::EventType::StreamStart, gst::EventType::Caps, gst::EventType::Segment]);
 }
+
+#[test]
+fn what_still_waits_when_a_flush_comes_is_not_lost() {
+    for held in ["stream-start", "caps"] {
+        let fake = encoder(false);
+        let bin = listenbin(&fake, &[]);
+        let (mut h, bus) = harness(&bin, false);
+        let lane = inside(&bin, "tap").static_pad("lane_0").unwrap();
+        let (reached, at_event) = std::sync::mpsc::channel();
+        let (go_on, released) = std::sync::mpsc::channel::<()>();
+        let (reached, released) = (std::sync::Mutex::new(reached), std::sync::Mutex::new(Some(released)));
+        lane.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            let is_held = info.event().is_some_and(|event| event.type_().name() == held);
+            // Only the first time: after the flush it passes.
+            if is_held && let Some(released) = released.lock().unwrap().take() {
+                reached.lock().unwrap().send(()).unwrap();
+                let _ = released.recv();
+            }
+            gst::PadProbeReturn::Ok
+        });
+        h.set_src_caps(common::audio_caps(1));
+        at_event.recv().unwrap();
+        h.push_event(gst::event::FlushStart::new());
+        go_on.send(()).unwrap();
+        h.push_event(gst::event::FlushStop::new(true));
+        h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+        for number in 0..30 {
+            h.push(tones(number, &[440.0])).unwrap();
+        }
+        h.push_event(gst::event::Eos::new());
+        let messages = drain(&bus);
+        assert_eq!(complaint(&messages), None, "{held}");
+        assert_eq!(events(&messages), ["start low tone -1", "end low tone -1"], "{held}");
+    }
+}
