@@ -104,4 +104,4 @@ def test_a_folder_without_safetensors_is_named(tmp_path):
 def test_a_chat_format_becomes_a_template(tmp_path):
     source = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
     (tmp_path / "chat_template.jinja").write_text(source)
-    assert chat_template(tmp_path) == "<|system|>{system}\n<|user|>{audio}{prompt}\n<|assistant|>"
+    assert chat_template(tmp_path, hears=True) == "<|system|>{system}\n<|user|>{audio}{prompt}\n<|assistant|>"

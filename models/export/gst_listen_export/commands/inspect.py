@@ -96,6 +96,8 @@ def _package_lines(folder, m, sha256):
     if m.get("tagger"):
         names = (folder / m["tagger"]["labels"]).read_text(encoding="utf-8").splitlines()
         lines.append(f"classes: {len(names)}, through {m['tagger']['activation']}: {', '.join(names[:6])} …")
+    if m.get("captioner"):
+        lines += caption_lines(m["captioner"])
     lines.append(f"self-test: {'yes' if m.get('self_test') else 'none'}")
     wrong = []
     for name, digest in m["sha256"].items():
@@ -106,6 +108,16 @@ def _package_lines(folder, m, sha256):
             wrong.append(f"{name}: its sha256 is not the manifest's; the file was changed")
     lines += [f"FAULT: {fault}" for fault in wrong] or [f"files: all {len(m['sha256'])} are as they were written"]
     return lines
+
+
+def caption_lines(c):
+    """Sentences about the part that makes captions."""
+    d, p = c["decoder"], c.get("projector")
+    hears = f"hears {p['prefix']} vectors of a window's {p['takes']}, {p['max_windows']} windows at most" if p else "is told events as text"
+    choice = "takes the likeliest token" if c["temperature"] == 0 else f"draws at temperature {c['temperature']:g}, top-p {c['top_p']:g}"
+    return [f"captions: a decoder of {d['layers']} layers of {d['hidden']}, {d['vocab']} tokens, {d['max_positions']} positions; it {hears}, {choice}, "
+            f"says {c['max_tokens']} tokens at most; {'with' if c.get('self_test') else 'without'} a self-test",
+            f"  its prompt: {c['prompt']!r}"]
 
 
 def checkpoint_lines(path):

@@ -15,6 +15,8 @@ from gst_listen_export.errors import ExportError
 NAME = "llm"
 HELP = "put a language model's captions onto a package"
 SELF_TEST = {"prompt": "dog", "tokens": 8}
+MAX_CACHE = 1 << 31  # keys and values at the last position: as models/package has it
+MAX_PACKAGE = 4 << 30
 
 
 def add_arguments(parser):
@@ -26,6 +28,9 @@ def add_arguments(parser):
     parser.add_argument("--template", metavar="TEXT",
                         help="the prompt, with {prompt}, {audio} where there is a projector, and {system} (default: the folder's chat template)")
     parser.add_argument("--stop", action="append", default=[], metavar="TOKEN", help="a token that ends an answer, beside the model's own")
+    parser.add_argument("--evidence", choices=["json", "compact"], default="json",
+                        help="how {prompt} tells what was heard: models/captioner/EVIDENCE.md (default: json, for models that read)")
+    parser.add_argument("--max-positions", type=int, metavar="N", help="most positions, prompt and answer together (default: the model's, as far as a package may)")
     parser.add_argument("--max-tokens", type=int, default=64, metavar="N", help="longest answer, unless the user says otherwise (default: 64)")
     parser.add_argument("--temperature", type=float, default=0.0, help="default of generation (0: the likeliest token)")
     parser.add_argument("--top-p", type=float, default=1.0, help="default of generation")
@@ -48,11 +53,14 @@ def run(args):
 
     check_numbers(args)
     config, weights = read_config(args.source), Weights(args.source)
+    positions = most_positions(args, config)
     tokenizer = read_tokenizer(args.source, config.vocab)
     base = Base(args.onto)
     template, begin = prompt(args, tokenizer)
-    section = {"decoder": None, "embed_tokens": None, "tokenizer": "tokenizer.json", "prompt": template, "begin": list(begin),
-               "stop": stop_ids(tokenizer, config, args.stop), "max_tokens": args.max_tokens, "temperature": args.temperature,
+    if (size := base.bytes + weights.room()) > MAX_PACKAGE:
+        raise ExportError(f"{args.source}: expected a model that makes a package of at most {MAX_PACKAGE >> 30} GiB in float32, found one of {size / 2**30:.1f} GiB")
+    section = {"decoder": None, "embed_tokens": None, "tokenizer": "tokenizer.json", "prompt": template} | ({"evidence": args.evidence} if args.evidence != "json" else {}) | {
+               "begin": list(begin), "stop": stop_ids(tokenizer, config, args.stop), "max_tokens": args.max_tokens, "temperature": args.temperature,
                "top_p": args.top_p, "repetition_penalty": args.repetition_penalty}
     clash = {"tokenizer.json", "decoder.onnx", "embed_tokens.onnx", "projector.onnx"} & set(base.files)
     folder = "captioner/" if clash else ""  # CLAP packages have a tokenizer of their own
@@ -71,7 +79,7 @@ def run(args):
         section["tokenizer"] = folder + "tokenizer.json"
         tokenizer.encode_special_tokens = False
         tokenizer.save(str(package.path(section["tokenizer"])), pretty=False)
-        write_graphs(package, folder, section, config, weights)
+        write_graphs(package, folder, section, config, weights, positions)
         if args.projector:
             write_projector(package, folder, section, config, base, args)
         section = {k: section[k] for k in ("decoder", "embed_tokens", "projector", *section) if k in section}
@@ -88,12 +96,24 @@ def check_numbers(args):
         if value < least:
             raise ExportError(f"{name}: expected a whole number of at least {least}, found {value}")
     for name, fits, expected, value in (
-            ("--temperature", 0 <= args.temperature <= 100, "0 to 100", args.temperature), ("--top-p", 0 < args.top_p <= 1, "above 0, to 1", args.top_p),
-            ("--repetition-penalty", 0 < args.repetition_penalty <= 100, "above 0, to 100", args.repetition_penalty)):
+            ("--temperature", 0 <= args.temperature <= 2, "0 to 2", args.temperature), ("--top-p", 0 < args.top_p <= 1, "above 0, to 1", args.top_p),
+            ("--repetition-penalty", 0 < args.repetition_penalty <= 10, "above 0, to 10", args.repetition_penalty)):
         if not fits:
             raise ExportError(f"{name}: expected a number {expected}, found {value}")
     if not args.source.is_dir():
         raise ExportError(f"{args.source}: expected a Hugging Face folder, found {'a file' if args.source.exists() else 'nothing'}")
+
+
+def most_positions(args, config):
+    """`captioner.decoder.max_positions`: the model's own, unless the cache would be too long or the user wants fewer."""
+    fits = MAX_CACHE // (2 * config.layers * config.kv_heads * config.head_dim)
+    most = min(config.max_context, fits)
+    if args.max_positions is not None and not 2 <= args.max_positions <= most:
+        raise ExportError(f"--max-positions: expected 2 to {most} (max_position_embeddings {config.max_context}, a cache of {fits}), found {args.max_positions}")
+    most = args.max_positions or most
+    if args.max_tokens > min(most, 4096):
+        raise ExportError(f"--max-tokens: expected at most {min(most, 4096)}, found {args.max_tokens}")
+    return most
 
 
 def prompt(args, tokenizer):
@@ -109,7 +129,7 @@ def prompt(args, tokenizer):
     return template, () if begins_with(template, tokenizer, begin) else begin
 
 
-def write_graphs(package, folder, section, config, weights):
+def write_graphs(package, folder, section, config, weights, positions):
     from gst_listen_export.llm.decoder import decoder_graph, embed_graph
 
     name = folder + "embed_tokens.onnx"
@@ -119,7 +139,7 @@ def write_graphs(package, folder, section, config, weights):
     data = decoder_graph(config, weights).save(package.path(name))
     weights.finish()
     section["decoder"] = {"file": name, "external_data": [folder + n for n in data], "layers": config.layers, "kv_heads": config.kv_heads,
-                          "head_dim": config.head_dim, "hidden": config.hidden, "vocab": config.vocab, "max_positions": config.max_context,
+                          "head_dim": config.head_dim, "hidden": config.hidden, "vocab": config.vocab, "max_positions": positions,
                           "position_ids": True}
 
 
@@ -129,9 +149,10 @@ def write_projector(package, folder, section, config, base, args):
     graph, takes, _, prefix = projector_graph(read_projector(args.projector), base.dims(), config.hidden)
     name = folder + "projector.onnx"
     data = graph.save(package.path(name))
-    room = config.max_context - section["max_tokens"]
+    positions = section["decoder"]["max_positions"]
+    room = positions - section["max_tokens"]
     if prefix * args.max_windows >= room:
-        raise ExportError(f"--max-windows: expected fewer than {room} positions of sound (max_position_embeddings {config.max_context}, "
+        raise ExportError(f"--max-windows: expected fewer than {room} positions of sound ({positions} in all, "
                           f"answers of {section['max_tokens']}), found {args.max_windows} x {prefix}")
     section["projector"] = {"file": name, "external_data": [folder + n for n in data], "input": "embedding", "output": "prefix", "takes": takes,
                             "prefix": prefix, "max_windows": args.max_windows}

@@ -75,7 +75,9 @@ def expect(tensors, name, *shape):
 
 
 def linear_shapes(tensors, kind, last, dim, hidden):
-    middle = dim
+    first, middle = ("0.weight" if kind == "mlp" else last), dim
+    if tensors[first].ndim == 2 and tensors[first].shape[1] != dim:
+        raise LlmError(f"projector: {first}: expected {dim} columns, as the package's clip embeddings have values; found {tensors[first].shape[1]}")
     if kind == "mlp":
         middle = expect(tensors, "0.weight", None, dim)[0]
         expect(tensors, "0.bias", middle)
