@@ -1,5 +1,6 @@
 //! The manifest: everything that the weights cannot say (`manifest.json`).
 
+mod captioner;
 mod encoder;
 mod text;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 use listen_features::FrontEnd;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use captioner::*;
 pub use encoder::*;
 pub use text::*;
 
@@ -66,6 +68,9 @@ pub struct Manifest {
     /// A classifier with fixed classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tagger: Option<Tagger>,
+    /// A decoder that writes captions of embeddings and events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captioner: Option<Captioner>,
     /// Input with known output, computed when the package is opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_test: Option<SelfTest>,

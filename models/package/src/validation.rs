@@ -1,5 +1,6 @@
 //! What must hold between the values of a manifest, before any file is read.
 
+mod captioner;
 mod encoder;
 mod streaming;
 mod text;
@@ -8,7 +9,9 @@ use std::fmt::Display;
 
 use listen_features::FrontEnd;
 
-use crate::{Edge, EncoderKind, Frontend, Layout, Manifest, Normalize, Output, PackageError, Window};
+use crate::{
+    Captioner, Edge, EncoderKind, Frontend, Layout, Manifest, Normalize, Output, PackageError, Window,
+};
 
 /// Most values in a window that the manifest may ask for (half a GiB as float32).
 const MAX_WINDOW: u64 = 1 << 27;
@@ -63,7 +66,7 @@ impl Manifest {
         if let Frontend::Logmel(front_end) = &self.frontend {
             front_end.validate().map_err(|source| PackageError::FrontEnd { file: file.into(), source })?;
         }
-        let checks: [fn(&Self) -> Check; 10] = [
+        let checks: [fn(&Self) -> Check; 11] = [
             Self::check_names,
             Self::check_sound,
             Self::check_window,
@@ -72,6 +75,7 @@ impl Manifest {
             Self::check_pooling,
             Self::check_text,
             Self::check_tagger,
+            Self::check_captioner,
             Self::check_self_test,
             Self::check_files,
         ];
@@ -207,8 +211,26 @@ impl Manifest {
         add("label_embeddings.file".into(), self.label_embeddings.as_ref().map(|table| &table.file));
         add("tagger.file".into(), self.tagger.as_ref().and_then(|tagger| tagger.file.as_ref()));
         add("tagger.labels".into(), self.tagger.as_ref().map(|tagger| &tagger.labels));
+        self.add_captioner_files(&mut add);
         add("self_test.file".into(), self.self_test.as_ref().map(|test| &test.file));
         files
+    }
+
+    fn add_captioner_files<'a>(&'a self, add: &mut impl FnMut(String, Option<&'a String>)) {
+        let Some(captioner) = &self.captioner else { return };
+        let Captioner { decoder, embed_tokens, projector, .. } = captioner;
+        let mut graph = |name: &str, file: &'a String, external: &'a [String]| {
+            add(format!("captioner.{name}.file"), Some(file));
+            for (i, data) in external.iter().enumerate() {
+                add(format!("captioner.{name}.external_data[{i}]"), Some(data));
+            }
+        };
+        graph("decoder", &decoder.file, &decoder.external_data);
+        graph("embed_tokens", &embed_tokens.file, &embed_tokens.external_data);
+        if let Some(projector) = projector {
+            graph("projector", &projector.file, &projector.external_data);
+        }
+        add("captioner.tokenizer".into(), Some(&captioner.tokenizer));
     }
 
     fn check_files(&self) -> Check {

@@ -87,7 +87,7 @@ fn manifests_of_the_wrong_form() {
             "an unknown key",
             "tiny-tokens",
             set!("windows", 1),
-            "`windows`: unknown field `windows`, expected one of `format`, `version`, `id`, `family`, `description`, `sha256`, `license`, `audio`, `frontend`, `normalize`, `window`, `streaming`, `encoder`, `frame_embedding`, `clip_pooling`, `head`, `clap`, `text`, `label_embeddings`, `tagger`, `self_test`",
+            "`windows`: unknown field `windows`, expected one of `format`, `version`, `id`, `family`, `description`, `sha256`, `license`, `audio`, `frontend`, `normalize`, `window`, `streaming`, `encoder`, `frame_embedding`, `clip_pooling`, `head`, `clap`, `text`, `label_embeddings`, `tagger`, `captioner`, `self_test`",
         ),
         (
             "an unknown key inside",

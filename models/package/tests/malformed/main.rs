@@ -7,6 +7,7 @@ macro_rules! set {
     };
 }
 
+mod captioner;
 #[path = "../common/mod.rs"]
 mod common;
 mod files;
