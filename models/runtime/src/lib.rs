@@ -32,6 +32,7 @@ mod options;
 mod provider;
 mod session;
 mod tensor;
+mod value;
 
 pub use engine::{Client, Engine, EngineOptions, Limits, Model, Stats, SubmitError, TrySubmitError, shared};
 pub use environment::{LogLevel, Logger, set_log_level, set_logger, version};
@@ -41,3 +42,4 @@ pub use options::{GraphSource, Optimization, SessionOptions, SharedWeights};
 pub use provider::{Precision, Provider, UnknownProvider};
 pub use session::{Port, Session};
 pub use tensor::{ElementType, Tensor, TensorData, TensorRef};
+pub use value::{Argument, Value};

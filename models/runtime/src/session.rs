@@ -32,10 +32,10 @@ impl fmt::Display for Port {
 
 /// What sessions share.
 pub(crate) struct Loaded {
-    callable: Callable,
+    pub(crate) callable: Callable,
     provider: Provider,
-    inputs: Vec<Port>,
-    outputs: Vec<Port>,
+    pub(crate) inputs: Vec<Port>,
+    pub(crate) outputs: Vec<Port>,
 }
 
 impl Loaded {
@@ -57,7 +57,7 @@ impl fmt::Debug for Loaded {
 /// A loaded graph, for one thread at a time.
 #[derive(Debug)]
 pub struct Session {
-    loaded: Arc<Loaded>,
+    pub(crate) loaded: Arc<Loaded>,
 }
 
 impl Session {
@@ -124,15 +124,13 @@ impl Session {
         let mut values = Vec::with_capacity(inputs.len());
         for (name, tensor) in inputs {
             let i = index(Side::Input, &loaded.inputs, name)?;
-            check(&loaded.inputs[i], tensor)?;
+            check(&loaded.inputs[i], &tensor.element(), tensor.shape)?;
+            if tensor.len() == 0 {
+                return Err(run_failed(format_args!("input {name:?} is empty: {:?}", tensor.shape)));
+            }
             values.push((i, *tensor));
         }
-        if let Some((_, port)) =
-            loaded.inputs.iter().enumerate().find(|(i, _)| values.iter().all(|(given, _)| given != i))
-        {
-            let given = inputs.iter().map(|(name, _)| (*name).to_owned()).collect();
-            return Err(RuntimeError::Missing { name: port.name.clone(), given });
-        }
+        all_given(&loaded.inputs, inputs.iter().map(|(name, _)| *name))?;
         let wanted: Vec<usize> = outputs
             .iter()
             .map(|name| index(Side::Output, &loaded.outputs, name))
@@ -149,7 +147,7 @@ impl Session {
 /// Calls `run` with the tensors as ONNX Runtime's values, which borrow them.
 ///
 /// The values do not leave this function: `DynValue` has no lifetime that would keep the data alive.
-fn with_values<R>(
+pub(crate) fn with_values<R>(
     tensors: &[(usize, TensorRef<'_>)],
     run: impl FnOnce(&[(usize, &DynValue)]) -> Result<R, RuntimeError>,
 ) -> Result<R, RuntimeError> {
@@ -170,8 +168,22 @@ fn with_values<R>(
     run(&values)
 }
 
+/// Whether every input is among the names given.
+pub(crate) fn all_given<'a>(
+    ports: &[Port],
+    given: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), RuntimeError> {
+    match ports.iter().find(|port| !given.clone().any(|name| name == port.name)) {
+        Some(port) => {
+            let given = given.map(str::to_owned).collect();
+            Err(RuntimeError::Missing { name: port.name.clone(), given })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Which of `ports` has this name.
-fn index(side: Side, ports: &[Port], name: &str) -> Result<usize, RuntimeError> {
+pub(crate) fn index(side: Side, ports: &[Port], name: &str) -> Result<usize, RuntimeError> {
     ports.iter().position(|port| port.name == name).ok_or_else(|| RuntimeError::Name {
         side,
         name: name.to_owned(),
@@ -180,9 +192,8 @@ fn index(side: Side, ports: &[Port], name: &str) -> Result<usize, RuntimeError> 
 }
 
 /// Whether a tensor fits an input.
-fn check(port: &Port, tensor: &TensorRef<'_>) -> Result<(), RuntimeError> {
-    let found = tensor.element();
-    if port.element != found {
+pub(crate) fn check(port: &Port, found: &ElementType, shape: &[usize]) -> Result<(), RuntimeError> {
+    if port.element != *found {
         return Err(RuntimeError::Type {
             side: Side::Input,
             name: port.name.clone(),
@@ -192,18 +203,15 @@ fn check(port: &Port, tensor: &TensorRef<'_>) -> Result<(), RuntimeError> {
     }
     // A graph may leave an input's rank open, which reads like a scalar's: then ONNX Runtime is the judge.
     let fits = port.dims.is_empty()
-        || port.dims.len() == tensor.shape.len()
-            && port.dims.iter().zip(tensor.shape).all(|(dim, &size)| dim.is_none_or(|dim| dim == size));
+        || port.dims.len() == shape.len()
+            && port.dims.iter().zip(shape).all(|(dim, &size)| dim.is_none_or(|dim| dim == size));
     if !fits {
         return Err(RuntimeError::Shape {
             side: Side::Input,
             name: port.name.clone(),
             expected: port.dims.clone(),
-            found: tensor.shape.to_vec(),
+            found: shape.to_vec(),
         });
-    }
-    if tensor.len() == 0 {
-        return Err(run_failed(format_args!("input {:?} is empty: {:?}", port.name, tensor.shape)));
     }
     Ok(())
 }
