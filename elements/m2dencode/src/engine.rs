@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use listen_encoder::{Embedding, EncoderError, EncoderOptions, WindowJob};
+use listen_encoder::{Embedding, EncoderError, EncoderOptions, Heard, Plan, Repooler, WindowJob};
 use listen_package::Package;
 use listen_runtime::{Client, Limits, Model, RuntimeError, Stats, SubmitError, TrySubmitError};
 
@@ -20,9 +20,9 @@ pub trait Windows: Send + Sync {
     /// # Errors
     /// It was flushed meanwhile.
     fn submit(&self, job: WindowJob, limits: Limits) -> Result<(), SubmitError>;
-    /// The result of the oldest window that was handed over; `None` after `timeout`, or where nothing is under way any
+    /// What became of the oldest window that was handed over; `None` after `timeout`, or where nothing is under way any
     /// more: a flush that came before this call is not missed.
-    fn recv_under_way(&self, timeout: Duration) -> Option<Result<Embedding, RuntimeError>>;
+    fn recv_under_way(&self, timeout: Duration) -> Option<Result<Heard, RuntimeError>>;
     /// Cancels everything that was handed over.
     fn flush(&self) -> usize;
     /// Windows that the engine runs at the same time.
@@ -40,8 +40,8 @@ impl<M: Model<Input = WindowJob, Output = Embedding>> Windows for Client<M> {
         Client::submit(self, job, limits)
     }
 
-    fn recv_under_way(&self, timeout: Duration) -> Option<Result<Embedding, RuntimeError>> {
-        Client::recv_under_way(self, timeout)
+    fn recv_under_way(&self, timeout: Duration) -> Option<Result<Heard, RuntimeError>> {
+        Some(Client::recv_under_way(self, timeout)?.map(Heard::Embedding))
     }
 
     fn flush(&self) -> usize {
@@ -57,6 +57,32 @@ impl<M: Model<Input = WindowJob, Output = Embedding>> Windows for Client<M> {
     }
 }
 
+impl Windows for Repooler {
+    fn try_submit(&self, job: WindowJob, limits: Limits) -> Result<(), TrySubmitError<WindowJob>> {
+        Repooler::try_submit(self, job, limits)
+    }
+
+    fn submit(&self, job: WindowJob, limits: Limits) -> Result<(), SubmitError> {
+        Repooler::submit(self, job, limits)
+    }
+
+    fn recv_under_way(&self, timeout: Duration) -> Option<Result<Heard, RuntimeError>> {
+        Repooler::recv_under_way(self, timeout)
+    }
+
+    fn flush(&self) -> usize {
+        Repooler::flush(self)
+    }
+
+    fn workers(&self) -> usize {
+        Repooler::workers(self)
+    }
+
+    fn stats(&self) -> Stats {
+        Repooler::stats(self)
+    }
+}
+
 /// Loads an engine; it may take minutes.
 pub type Open =
     Arc<dyn Fn(&Arc<Package>, &EncoderOptions) -> Result<Arc<dyn Windows>, EncoderError> + Send + Sync>;
@@ -66,5 +92,8 @@ pub(crate) fn open(
     package: &Arc<Package>,
     options: &EncoderOptions,
 ) -> Result<Arc<dyn Windows>, EncoderError> {
-    Ok(Arc::new(listen_encoder::open(package, options)?.client()))
+    Ok(match Plan::new(package.manifest(), options)?.repools() {
+        true => Arc::new(Repooler::open(package, options)?),
+        false => Arc::new(listen_encoder::open(package, options)?.client()),
+    })
 }

@@ -18,7 +18,7 @@ use crate::engine::{self, Open};
 use crate::input::Input;
 use crate::model::OpenModel;
 use crate::queue::Queue;
-use crate::settings::{Edge, ExecutionProvider, ONE_HOP, Output, Overload, Precision, Settings};
+use crate::settings::{Edge, ExecutionProvider, ONE_HOP, Output, Overload, Precision, Settings, WindowMode};
 use crate::stats::Runs;
 use crate::task::Watch;
 
@@ -59,6 +59,9 @@ pub struct M2dEncode {
     #[property(name = "output", type = Output, member = output, get, set, mutable_ready, nick = "Output",
         blurb = "What an embedding stands for.",
         builder(Output::default()))]
+    #[property(name = "window-mode", type = WindowMode, member = window_mode, get, set, mutable_ready, nick = "Window mode",
+        blurb = "Whether each window is encoded whole, or pooled from chunks of the stream that are encoded once. Chunks are exact where the package promises it (auto), and an approximation elsewhere.",
+        builder(WindowMode::default()))]
     #[property(name = "intra-op-threads", type = u32, member = intra_op_threads, get, set, mutable_ready, maximum = 1_024,
         default = Settings::default().intra_op_threads, nick = "Threads of a run",
         blurb = "Threads that compute one window together. 0 leaves it to ONNX Runtime, which takes all cores.")]

@@ -12,8 +12,8 @@ use listen_features::silence_value;
 use crate::model::OpenModel;
 use crate::state::Ticket;
 
-/// Where windows go: `at_end` with the stream's last one.
-pub(crate) type Sink<'a> = &'a mut dyn FnMut(WindowJob, Ticket, bool) -> Result<(), FlowError>;
+/// Where windows go: `at_end` with the stream's last one. A window that is not encoded comes back.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(WindowJob, Ticket, bool) -> Result<Option<WindowJob>, FlowError>;
 
 /// Everything that belongs to one run of the stream.
 pub(crate) struct Input {
@@ -205,7 +205,8 @@ impl Input {
             };
             let Some(job) = last else { break };
             let ticket = self.ticket(&job, &timeline);
-            sink(job, ticket, true)?;
+            let back = sink(job, ticket, true)?;
+            self.keep(back);
         }
         self.references.reset();
         self.discont = true;
@@ -233,19 +234,24 @@ impl Input {
         if let Cutter::Exact(exact) = &mut self.cutter {
             let job = exact.take(values, u64::from(plan.hop_frames), plan.window_frames as usize * width);
             let ticket = self.ticket(&job, &self.timeline.clone());
-            return sink(job, ticket, false);
+            return sink(job, ticket, false).map(drop);
         }
-        // In a hop's worth of frames at most one window becomes whole.
-        for piece in values.chunks((plan.hop_frames as usize * width).max(1)) {
-            let Cutter::Rolling(stream) = &mut self.cutter else { return Ok(()) };
-            let mut whole = None;
-            stream.push(piece, |job| whole = Some(job));
-            if let Some(job) = whole {
-                let ticket = self.ticket(&job, &self.timeline.clone());
-                sink(job, ticket, false)?;
-            }
+        let mut rest = values;
+        while let Cutter::Rolling(stream) = &mut self.cutter
+            && let Some(job) = stream.take(&mut rest)
+        {
+            let ticket = self.ticket(&job, &self.timeline.clone());
+            let back = sink(job, ticket, false)?;
+            self.keep(back);
         }
         Ok(())
+    }
+
+    /// What later windows need of one that is not encoded stays.
+    fn keep(&mut self, job: Option<WindowJob>) {
+        if let (Cutter::Rolling(stream), Some(job)) = (&mut self.cutter, job) {
+            stream.keep(job);
+        }
     }
 
     fn ticket(&mut self, job: &WindowJob, timeline: &Timeline) -> Ticket {

@@ -20,6 +20,7 @@
 //! | `window` `hop` | length and distance of windows in nanoseconds; 0 = the package's |
 //! | `edge` | whether a window's edge frames see the samples around it |
 //! | `output` | one vector per window (`clip`), per time step (`frames`), or the encoder's `tokens` |
+//! | `window-mode` | whether each window is encoded whole, or pooled from chunks of the stream: see below |
 //! | `intra-op-threads` `workers` | threads of a run, and runs at the same time |
 //! | `max-batch` `max-wait` | windows that are encoded together, and nanoseconds that they wait for each other |
 //! | `inference-latency` | nanoseconds that a live pipeline allows for encoding; -1 (the largest value) = one hop |
@@ -43,6 +44,24 @@
 //! hop); the last window's `level` in dB; `latency-p50`, `-p99` and `-max` in ns, from a window's last frame to its
 //! embedding; `execution-provider`, `precision`, `live`.
 //!
+//! # Whole or in chunks
+//! Where windows overlap, encoding each of them whole encodes each second of sound several times. In chunks each frame
+//! is encoded once, with context on either side; the time steps are kept, and a window is pooled from those in it: a
+//! hop of 1 s over a window of 10 s costs 1 s of encoding and its contexts.
+//!
+//! `window-mode=auto` does that where the package promises (`streaming` in its manifest) that its time steps see no
+//! further than the contexts: nothing is lost then, but for the order of additions (1e-5). It is whole otherwise, and
+//! with `edge=exact`. With `output=clip` windows may then have any length in whole time steps.
+//!
+//! `window-mode=chunked` does it with any encoder that gives time steps and has a head or a pooling, M2D-CLAP's too: a
+//! chunk is as long as the hop, with half as much sound before it and half as much after it (more where the encoder takes
+//! nothing so short). **That is an approximation**: a time step has heard two hops of sound and not its whole window, so
+//! that what is far apart in a window was never compared; results come half a hop later. A longer hop loses less and
+//! saves less. Measure it against `whole` for your sounds before you rely on a threshold.
+//!
+//! Where overload drops a window, the next one takes its chunks along as far as it needs them: no other window is lost.
+//! A window whose chunks were lost all the same is not joined over the hole: it counts as dropped.
+//!
 //! A stream's last window is padded as the package says. A hole of up to one second (DISCONT, GAP) is filled with
 //! silence; after a longer one, a step back or a buffer marked RESYNC a new stream begins, and what was there is ended.
 use gst::glib;
@@ -63,7 +82,7 @@ mod state;
 mod stats;
 mod task;
 
-pub use settings::{Edge, ExecutionProvider, Output, Overload, Precision};
+pub use settings::{Edge, ExecutionProvider, Output, Overload, Precision, WindowMode};
 
 glib::wrapper! {
     /// The element.

@@ -39,14 +39,16 @@ impl M2dEncode {
         Ok(FlowSuccess::Ok)
     }
 
-    fn offer(&self, job: WindowJob, ticket: Ticket, at_end: bool) -> Result<(), FlowError> {
-        if let Some(dropped) = self.queue.offer(job, ticket, at_end)? {
+    /// Hands a window over; it comes back where it is not encoded.
+    fn offer(&self, job: WindowJob, ticket: Ticket, at_end: bool) -> Result<Option<WindowJob>, FlowError> {
+        let offered = self.queue.offer(job, ticket, at_end)?;
+        if let Some(dropped) = offered.dropped {
             self.tell_of_drop(&dropped);
         }
-        Ok(())
+        Ok(offered.back)
     }
 
-    fn tell_of_drop(&self, dropped: &Ticket) {
+    pub(crate) fn tell_of_drop(&self, dropped: &Ticket) {
         let (counts, ..) = self.queue.counts();
         let segment = self.lock(&self.segment).clone();
         let start = dropped.start;

@@ -8,13 +8,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use gst::{FlowError, FlowSuccess};
-use listen_encoder::{Embedding, WindowJob};
+use listen_encoder::{Heard, WindowJob};
 use listen_runtime::{Limits, RuntimeError};
 use ringbuf::traits::Observer;
 
 use crate::engine::Windows;
 use crate::settings::Policy;
-use crate::state::{Engine, Next, Received, State, Ticket, Waiting};
+use crate::state::{Engine, Next, Offered, Received, State, Ticket, Waiting};
 use crate::stats::Counts;
 
 #[derive(Default)]
@@ -33,10 +33,10 @@ impl Queue {
         self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Takes a window from the streaming thread: the windows that were dropped for it.
+    /// Takes a window from the streaming thread.
     ///
     /// `at_end` the stream has ended: then it waits for room whatever the policy.
-    pub fn offer(&self, job: WindowJob, ticket: Ticket, at_end: bool) -> Result<Option<Ticket>, FlowError> {
+    pub fn offer(&self, job: WindowJob, ticket: Ticket, at_end: bool) -> Result<Offered, FlowError> {
         let mut state = self.lock();
         loop {
             state.check()?;
@@ -63,27 +63,33 @@ impl Queue {
             let number = state.next_number();
             state.counts.taken += 1;
             state.counts.level = Some(job.level_db.into());
-            let mut dropped = None;
+            let mut offered = Offered::default();
             if loading {
                 state.counts.lost += 1;
                 state.gap(number, &ticket, true);
+                offered.back = Some(job);
             } else if gated {
                 state.counts.gated += 1;
                 state.gap(number, &ticket, false);
+                offered.back = Some(job);
             } else if state.waiting.is_full() && policy == Policy::DropNewest {
                 state.counts.dropped += 1;
                 state.gap(number, &ticket, true);
-                dropped = Some(ticket);
+                offered = Offered { dropped: Some(ticket), back: Some(job) };
             } else if let Some(oldest) =
                 state.waiting.push_overwrite(Waiting { number, ticket, job: Some(job) })
             {
                 state.counts.dropped += 1;
                 state.gap(oldest.number, &oldest.ticket, true);
-                dropped = Some(oldest.ticket);
+                offered.dropped = Some(oldest.ticket);
+                let next = state.waiting.first_mut().and_then(|next| next.job.as_mut());
+                if let (Some(next), Some(job)) = (next, oldest.job) {
+                    next.take_over(job);
+                }
             }
             state.pump();
             self.changed.notify_all();
-            return Ok(dropped);
+            return Ok(offered);
         }
     }
 
@@ -136,22 +142,27 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest window's result; `None` where a flush came meanwhile.
-    pub fn received(&self, generation: u64, result: Result<Embedding, RuntimeError>) -> Option<Received> {
+    /// Takes what became of the oldest window; `None` where a flush came meanwhile.
+    pub fn received(&self, generation: u64, result: Result<Heard, RuntimeError>) -> Option<Received> {
         let mut state = self.lock();
         if state.generation != generation {
             return None;
         }
-        let (_, ticket) = state.sent.pop_front()?;
+        let (number, ticket) = state.sent.pop_front()?;
+        let mut discont = ticket.discont;
         match &result {
-            Ok(embedding) => {
+            Ok(Heard::Embedding(embedding)) => {
                 state.counts.given += 1;
                 state.counts.provider = Some(embedding.provider);
+                state.counts.measured(ticket.came.elapsed());
+                discont |= std::mem::take(&mut state.hole);
+            }
+            Ok(Heard::Missed) => {
+                state.counts.dropped += 1;
+                state.gap(number, &ticket, true);
             }
             Err(_) => state.counts.dropped += 1,
         }
-        state.counts.measured(ticket.came.elapsed());
-        let discont = std::mem::take(&mut state.hole) || ticket.discont;
         state.pump();
         self.changed.notify_all();
         Some(Received { ticket, discont, result })

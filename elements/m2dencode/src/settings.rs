@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
-use listen_encoder::{EncoderOptions, WindowMode};
+use listen_encoder::EncoderOptions;
 use listen_package::Manifest;
 use listen_runtime::{Limits, Provider};
 
@@ -62,6 +62,14 @@ choice!(
     }
 );
 choice!(
+    /// How windows are encoded.
+    WindowMode, "GstM2dEncodeWindowMode", {
+        Auto = "auto": "In chunks where the package promises that this gives the same, otherwise whole",
+        Whole = "whole": "Each window by itself",
+        Chunked = "chunked": "Each frame once, in chunks; windows are pooled from what is kept of them",
+    }
+);
+choice!(
     /// What happens when windows come faster than they are encoded.
     Overload, "GstM2dEncodeOverload", {
         Auto = "auto": "Drop the oldest where the stream is live, block where it is not",
@@ -78,6 +86,7 @@ pub(crate) fn mark_as_plugin_api() {
         Precision::static_type(),
         Edge::static_type(),
         Output::static_type(),
+        WindowMode::static_type(),
         Overload::static_type(),
     ];
     for enumeration in types {
@@ -105,6 +114,7 @@ pub(crate) struct Settings {
     pub hop: u64,
     pub edge: Edge,
     pub output: Output,
+    pub window_mode: WindowMode,
     pub intra_op_threads: u32,
     pub workers: u32,
     pub max_batch: u32,
@@ -128,6 +138,7 @@ impl Default for Settings {
             hop: 0,
             edge: Edge::Auto,
             output: Output::Auto,
+            window_mode: WindowMode::Auto,
             intra_op_threads: 1,
             workers: 0,
             max_batch: 0,
@@ -149,17 +160,11 @@ impl Settings {
             let frames = (u128::from(ns) * u128::from(manifest.audio.sample_rate) + frame / 2) / frame;
             (ns > 0).then(|| u32::try_from(frames).unwrap_or(u32::MAX))
         };
-        let output = match self.output {
-            Output::Auto => manifest.window.default_output,
-            Output::Clip => listen_package::Output::Clip,
-            Output::Frames => listen_package::Output::Frames,
-            Output::Tokens => listen_package::Output::Tokens,
-        };
         EncoderOptions {
-            // Clips are encoded whole: the element does not re-pool yet what chunks give.
-            window_mode: match output {
-                listen_package::Output::Clip => WindowMode::Whole,
-                _ => WindowMode::Auto,
+            window_mode: match self.window_mode {
+                WindowMode::Auto => listen_encoder::WindowMode::Auto,
+                WindowMode::Whole => listen_encoder::WindowMode::Whole,
+                WindowMode::Chunked => listen_encoder::WindowMode::Chunked,
             },
             provider: match self.execution_provider {
                 ExecutionProvider::Auto => Provider::Auto,

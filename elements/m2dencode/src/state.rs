@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gst::{ClockTime, FlowError, FlowSuccess};
 use gst_listen_common::reference::Stamp;
-use listen_encoder::{Embedding, WindowJob};
+use listen_encoder::{Heard, WindowJob};
 use listen_runtime::{Limits, RuntimeError, TrySubmitError};
 use ringbuf::HeapRb;
 use ringbuf::traits::Observer;
@@ -57,7 +57,16 @@ pub(crate) enum Next {
 pub(crate) struct Received {
     pub ticket: Ticket,
     pub discont: bool,
-    pub result: Result<Embedding, RuntimeError>,
+    pub result: Result<Heard, RuntimeError>,
+}
+
+/// What became of a window that came.
+#[derive(Debug, Default)]
+pub(crate) struct Offered {
+    /// A window that was dropped for it, or itself.
+    pub dropped: Option<Ticket>,
+    /// It is not encoded: it goes back to the stream, whose later windows may need a part of it.
+    pub back: Option<WindowJob>,
 }
 
 /// Everything between the two threads.

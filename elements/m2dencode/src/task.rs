@@ -7,7 +7,7 @@ use gst::subclass::prelude::*;
 use gst::{FlowError, FlowSuccess};
 use gst_listen_common::errors;
 use gst_listen_common::window_meta::WindowMeta;
-use listen_encoder::Embedding;
+use listen_encoder::{Embedding, Heard};
 use listen_runtime::{RuntimeError, SubmitError};
 
 use crate::controls::{Control, Gap};
@@ -118,7 +118,12 @@ impl M2dEncode {
     fn give(&self, received: Received) -> Result<FlowSuccess, FlowError> {
         let Received { ticket, discont, result } = received;
         let embedding = match result {
-            Ok(embedding) => embedding,
+            Ok(Heard::Embedding(embedding)) => embedding,
+            Ok(Heard::Missed) => {
+                // A GAP stands for it already, and what follows it follows on a hole.
+                self.tell_of_drop(&ticket);
+                return Ok(FlowSuccess::Ok);
+            }
             Err(error) => return self.failed(&error),
         };
         self.progressed();

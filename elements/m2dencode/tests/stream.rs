@@ -241,23 +241,17 @@ fn a_run_that_fails_is_an_error_and_ends_the_stream() {
 
 #[test]
 fn a_package_whose_graph_takes_samples_is_given_them() {
-    let folder = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(common::folder("tiny-frames")).unwrap() {
-        let file = file.unwrap().path();
-        std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
-    }
-    let path = folder.path().join("manifest.json");
-    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    manifest["frontend"] = serde_json::json!({ "kind": "in_graph" });
-    manifest["encoder"]["input"]["layout"] = "BT".into();
-    for (key, value) in
-        [("frames", 8_000), ("min_frames", 8_000), ("max_frames", 8_000), ("default_hop_frames", 4_000)]
-    {
-        manifest["window"][key] = value.into();
-    }
-    // Its sound is of another length, and its log-mel is not ours.
-    manifest.as_object_mut().unwrap().remove("self_test");
-    std::fs::write(&path, manifest.to_string()).unwrap();
+    let folder = changed("tiny-frames", |manifest| {
+        manifest["frontend"] = serde_json::json!({ "kind": "in_graph" });
+        manifest["encoder"]["input"]["layout"] = "BT".into();
+        for (key, value) in
+            [("frames", 8_000), ("min_frames", 8_000), ("max_frames", 8_000), ("default_hop_frames", 4_000)]
+        {
+            manifest["window"][key] = value.into();
+        }
+        // Its sound is of another length, and its log-mel is not ours.
+        manifest.as_object_mut().unwrap().remove("self_test");
+    });
 
     let element = element(Some(&instant().open));
     element.set_model(folder.path().to_str());

@@ -15,10 +15,10 @@ pub enum WindowMode {
     Whole,
     /// Each frame once, in chunks with context on either side; a window is pooled from the time steps of its chunks.
     ///
-    /// Where the package promises nothing, a chunk is as long as the hop, and what is left of the package's window
-    /// stands half before it and half after it. What that loses: each time step sees half a window of sound on
-    /// either side at most instead of all of its own window, and a window's steps were not encoded together; and
-    /// statistics of `per_window` are those of a chunk with its contexts.
+    /// Where the package promises nothing, a chunk is as long as the hop, with half as much sound before it and half as
+    /// much after it (more where the encoder takes nothing so short, never more than its window). What that loses: a time
+    /// step hears two hops of sound at most instead of all of its window, and a window's steps were not encoded
+    /// together; and statistics of `per_window` are those of a chunk with its contexts.
     Chunked,
 }
 

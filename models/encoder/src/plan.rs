@@ -177,8 +177,12 @@ fn chunked(
         None => {
             let all = down(manifest.window.frames, unit);
             let chunk = down(hop, unit).min(all);
-            let left = (all - chunk) / 2 / unit * unit;
-            (chunk, left, (all - chunk - left) / unit * unit)
+            // As much context as there is chunk: twice the hop's sound is encoded, where whole windows encode window ÷ hop
+            // times of it.
+            let shortest = manifest.window.min_frames.saturating_sub(chunk).next_multiple_of(unit);
+            let context = chunk.max(shortest).min(all - chunk);
+            let right = context / 2 / unit * unit;
+            (chunk, context - right, right)
         }
     };
     let chunks = ChunkGrid::new(chunk, left, right);

@@ -37,6 +37,16 @@ impl WindowJob {
     pub(crate) fn is_part(&self) -> bool {
         self.pieces.is_some() || self.tokens.is_some()
     }
+
+    /// Takes along what it needs of a window before it that is dropped: its chunks, where a later window is pooled from
+    /// them too. So no window is lost but the dropped one.
+    pub fn take_over(&mut self, dropped: WindowJob) {
+        let (Some(own), Some(lost)) = (&mut self.pieces, dropped.pieces) else { return };
+        if self.steps.is_none() && own.stream == lost.stream {
+            let needed = lost.pieces.into_iter().filter(|piece| piece.end() > self.start_frame);
+            own.pieces.splice(..0, needed);
+        }
+    }
 }
 
 /// The chunks of a window that no window before it has taken along, one after the other.
@@ -335,10 +345,12 @@ impl WindowStream {
         }
     }
 
-    /// Takes back a job that is not to be encoded because its window is silent: what later windows need of it is kept.
+    /// Takes back a job that is not to be encoded (its window is silent, or there is no room for it): what later windows
+    /// need of it is kept.
     ///
-    /// Say it before the next [`take`](Self::take). A job that was lost does not come back: windows that need its chunks
-    /// are not given ([`Repooler`](crate::Repooler)).
+    /// Say it before the next [`take`](Self::take) or [`finish`](Self::finish). Where a job is dropped only when others
+    /// came after it, the next of them takes its chunks over ([`WindowJob::take_over`]). A job that is lost otherwise takes
+    /// windows with it that need its chunks ([`Repooler`](crate::Repooler)).
     pub fn keep(&mut self, job: WindowJob) {
         if let Cut::Chunks(chunks) = &mut self.cut {
             chunks.keep(job);

@@ -9,9 +9,6 @@ use listen_runtime::{Client, Limits, RuntimeError, Stats, SubmitError, TrySubmit
 
 use crate::{Embedding, EncoderError, EncoderModel, EncoderOptions, Plan, WindowJob, open};
 
-/// How long a window's pooling is waited for at a time; a flush wakes.
-const LONG: Duration = Duration::from_secs(3_600);
-
 /// What became of a window.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
@@ -46,7 +43,8 @@ impl Repooler {
         let per_step = output.dim as usize * output.freq_rows.max(1) as usize;
         Ok(Self {
             chunks: engine.client(),
-            pool: engine.client(),
+            // A window and its pooling are one window.
+            pool: engine.side_client(),
             kept: Mutex::new(Kept { per_step: per_step.max(1), ..Kept::default() }),
             max_batch: AtomicUsize::new(1),
             frames_per_step: plan.frames_per_step.max(1),
@@ -74,7 +72,18 @@ impl Repooler {
 
     /// What became of the oldest window; `None` after `timeout`, where nothing is under way, or after a flush.
     pub fn recv_under_way(&self, timeout: Duration) -> Option<Result<Heard, RuntimeError>> {
-        let steps = match self.chunks.recv_under_way(timeout)? {
+        // One is where the time was up while it was pooled.
+        if self.pool.in_flight() == 0
+            && let Some(heard) = self.encoded(self.chunks.recv_under_way(timeout)?)
+        {
+            return Some(heard);
+        }
+        Some(self.pool.recv_under_way(timeout)?.map(Heard::Embedding))
+    }
+
+    /// Keeps the time steps of a window's chunks and hands the window over to be pooled; what became of it where it is not.
+    fn encoded(&self, steps: Result<Embedding, RuntimeError>) -> Option<Result<Heard, RuntimeError>> {
+        let steps = match steps {
             Ok(steps) => steps,
             Err(error) => return Some(Err(error)),
         };
@@ -103,11 +112,10 @@ impl Repooler {
         };
         let limits = Limits { max_batch: self.max_batch.load(Ordering::Relaxed), max_wait: Duration::ZERO };
         match self.pool.submit(job, limits) {
-            Ok(()) => {}
-            Err(SubmitError::Cancelled) => return None,
-            Err(error) => return Some(Err(RuntimeError::Run { reason: error.to_string() })),
+            // After a flush there is nothing to be received.
+            Ok(()) | Err(SubmitError::Cancelled) => None,
+            Err(error) => Some(Err(RuntimeError::Run { reason: error.to_string() })),
         }
-        Some(self.pool.recv_under_way(LONG)?.map(Heard::Embedding))
     }
 
     /// Cancels everything that was handed over: how many windows. What was kept is forgotten.
@@ -123,12 +131,9 @@ impl Repooler {
         self.chunks.engine().workers()
     }
 
-    /// What the engine has done; a window counts once, though its chunks and its pooling are runs of their own.
+    /// What the engine has done. A window counts once: its run is that of its chunks, and its pooling is in the mean.
     pub fn stats(&self) -> Stats {
-        let mut stats = self.chunks.engine().stats();
-        stats.windows = stats.windows.div_ceil(2);
-        stats.clients = stats.clients.div_ceil(2);
-        stats
+        self.chunks.engine().stats()
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -4,9 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{changed, encode, folder, jobs, open, truth, worst};
-use listen_encoder::{EncoderModel, EncoderOptions, Heard, Repooler, WindowMode};
-use listen_package::Output;
+use common::{changed, cosine, encode, folder, jobs, open, truth, worst};
+use listen_encoder::{ChunkGrid, EncoderModel, EncoderOptions, Heard, Plan, Repooler, WindowJob, WindowMode};
+use listen_package::{Edge, Output};
 use listen_runtime::Limits;
 use serde_json::json;
 
@@ -75,4 +75,75 @@ fn windows_of_any_length_are_pooled_from_the_steps_and_lost_chunks_are_not_joine
     let after = heard(Some(1));
     assert_eq!(after[0], every[0]);
     assert!(after[1..].iter().all(|heard| *heard == Heard::Missed));
+}
+
+#[test]
+fn where_the_next_window_takes_over_what_a_dropped_one_had_no_other_is_lost() {
+    let package = open(&folder("tiny-stream"));
+    let (_, stream) = truth("tiny-stream", "stream");
+    // Windows that overlap, and windows with sound between them that is not encoded.
+    for (window, hop) in [(160, 32), (64, 96)] {
+        let options =
+            EncoderOptions { window_frames: Some(window), hop_frames: Some(hop), ..chunked(Output::Clip) };
+        let all = jobs(&package, &options, &stream, 1_000);
+        let client = Repooler::open(&package, &options).unwrap();
+        let hear = |job: WindowJob| {
+            client.submit(job, Limits::default()).unwrap();
+            client.recv_under_way(Duration::from_secs(60)).unwrap().unwrap()
+        };
+        let every: Vec<Heard> = all.iter().cloned().map(hear).collect();
+        assert!(every.len() > 3 && every.iter().all(|heard| matches!(heard, Heard::Embedding(_))));
+        let after: Vec<Heard> = (0..all.len())
+            .filter(|k| ![1, 2].contains(k))
+            .map(|k| {
+                let mut job = all[k].clone();
+                if k == 3 {
+                    let mut dropped = all[2].clone();
+                    dropped.take_over(all[1].clone());
+                    job.take_over(dropped);
+                }
+                hear(job)
+            })
+            .collect();
+        assert!(after[0] == every[0] && after[1..] == every[3..], "{window}/{hop}");
+        // A window and its pooling are one window, of one client.
+        let stats = client.stats();
+        let heard = (every.len() + after.len()) as u64;
+        assert_eq!((stats.windows, stats.runs, stats.clients), (heard, heard, 1));
+    }
+}
+
+#[test]
+fn without_a_promise_chunks_are_a_hop_with_as_much_around_it_and_come_near_the_whole() {
+    // Its time steps hear the next one, and a chunk of one step has no sound after it.
+    let package = open(&folder("tiny-frames"));
+    let (_, samples) = package.tensor_f32("self_test.safetensors", "samples").unwrap();
+    let frames = listen_features::log_mel(package.front_end().unwrap(), &samples.repeat(4)).unwrap();
+    let asked = |window_mode| EncoderOptions {
+        window_mode,
+        edge: Some(Edge::Rolling),
+        hop_frames: Some(8),
+        ..chunked(Output::Clip)
+    };
+    let auto = Plan::new(package.manifest(), &asked(WindowMode::Auto)).unwrap();
+    assert_eq!(auto.chunks, None, "nothing is promised");
+    let options = asked(WindowMode::Chunked);
+    let plan = Plan::new(package.manifest(), &options).unwrap();
+    assert_eq!(plan.chunks, Some(ChunkGrid::new(8, 8, 0)));
+    let whole = EncoderOptions { window_mode: WindowMode::Whole, ..options.clone() };
+    let expected = jobs(&package, &whole, &frames, usize::MAX);
+    let expected = encode(&mut EncoderModel::load(&package, &whole).unwrap(), &expected, 1);
+    let client = Repooler::open(&package, &options).unwrap();
+    let all = jobs(&package, &options, &frames, usize::MAX);
+    assert_eq!(all.len(), expected.len());
+    let mut furthest = 1.0_f64;
+    for (job, expected) in all.into_iter().zip(&expected) {
+        client.submit(job, Limits::default()).unwrap();
+        let Heard::Embedding(found) = client.recv_under_way(Duration::from_secs(60)).unwrap().unwrap() else {
+            panic!("a window was missed");
+        };
+        assert_eq!((found.start_frame, found.frames), (expected.start_frame, expected.frames));
+        furthest = furthest.min(cosine(&found.data, &expected.data));
+    }
+    assert!((0.9..1.0 - 1e-6).contains(&furthest), "an approximation: {furthest}");
 }

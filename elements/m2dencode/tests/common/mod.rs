@@ -29,6 +29,20 @@ pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/package/fixtures").join(name)
 }
 
+/// A copy of a tiny package with its manifest changed.
+pub fn changed(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder(name)).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let path = copy.path().join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    change(&mut manifest);
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    copy
+}
+
 pub fn mel_caps(channel: i32) -> gst::Caps {
     MelCaps { format: MelFormat::new(FrontEnd::byol_a()), channel }.to_caps()
 }
@@ -155,7 +169,18 @@ pub fn element(open: Option<&Open>) -> M2dEncode {
 
 /// A harness around one element with `tiny-frames`, fed with its mel; `live` as upstream says.
 pub fn harness(open: &Open, live: bool, settings: impl FnOnce(&M2dEncode)) -> (Harness, gst::Bus) {
+    harness_of("tiny-frames", open, live, settings)
+}
+
+/// The same with another package of the same mel.
+pub fn harness_of(
+    package: &str,
+    open: &Open,
+    live: bool,
+    settings: impl FnOnce(&M2dEncode),
+) -> (Harness, gst::Bus) {
     let element = element(Some(open));
+    element.set_model(folder(package).to_str());
     settings(&element);
     let bus = gst::Bus::new();
     element.set_bus(Some(&bus));

@@ -18,6 +18,8 @@ use crate::error::RuntimeError;
 pub struct Client<M: Model> {
     engine: Arc<Engine<M>>,
     mailbox: Arc<Mailbox<M>>,
+    /// Whether it and its windows count: `false` of one that stands beside another ([`Engine::side_client`]).
+    counted: bool,
 }
 
 /// Why a window was not taken.
@@ -83,17 +85,19 @@ pub(super) struct Ticket<M: Model> {
     pub(super) deadline: Option<Instant>,
     /// Whether a worker has put it back into the queue already.
     pub(super) returned: bool,
+    /// Whether it counts as a window.
+    pub(super) counted: bool,
 }
 
 impl<M: Model> Client<M> {
-    pub(super) fn new(engine: Arc<Engine<M>>) -> Self {
+    pub(super) fn new(engine: Arc<Engine<M>>, counted: bool) -> Self {
         let mailbox = Arc::new(Mailbox {
             state: Mutex::new(State { slots: VecDeque::new(), first: 0 }),
             changed: Condvar::new(),
             generation: AtomicU64::new(0),
         });
-        engine.core.clients.fetch_add(1, Ordering::Relaxed);
-        Self { engine, mailbox }
+        engine.core.clients.fetch_add(usize::from(counted), Ordering::Relaxed);
+        Self { engine, mailbox, counted }
     }
 
     /// The engine that works for it.
@@ -158,6 +162,7 @@ impl<M: Model> Client<M> {
             max_batch: limits.max_batch.max(1),
             deadline: Instant::now().checked_add(limits.max_wait),
             returned: false,
+            counted: self.counted,
         };
         // Under the mailbox's lock: a worker that has the ticket waits until the window is in its slot.
         match self.engine.queue().try_send(ticket) {
@@ -236,7 +241,7 @@ impl<M: Model> Client<M> {
 impl<M: Model> Drop for Client<M> {
     fn drop(&mut self) {
         self.mailbox.flush();
-        self.engine.core.clients.fetch_sub(1, Ordering::Relaxed);
+        self.engine.core.clients.fetch_sub(usize::from(self.counted), Ordering::Relaxed);
     }
 }
 

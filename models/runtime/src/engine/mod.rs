@@ -124,7 +124,15 @@ impl<M: Model> Engine<M> {
 
     /// A new client of it.
     pub fn client(self: &Arc<Self>) -> Client<M> {
-        Client::new(Arc::clone(self))
+        Client::new(Arc::clone(self), true)
+    }
+
+    /// A client beside another of the same stream, for what a window needs besides its own run.
+    ///
+    /// It is not counted among the clients nor its inputs among the windows; the time of its runs is in the mean
+    /// ([`Stats`]), so that the mean is what a window costs in all.
+    pub fn side_client(self: &Arc<Self>) -> Client<M> {
+        Client::new(Arc::clone(self), false)
     }
 
     /// Threads that run models.

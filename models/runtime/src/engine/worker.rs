@@ -98,7 +98,7 @@ impl<M: Model> Worker<M> {
         let start = Instant::now();
         // The model keeps no invariant over a run that a panic could break: at worst its next run fails too.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.model.run(&mut inputs)));
-        self.core.record(expected, start.elapsed());
+        self.core.record(owners.iter().filter(|owner| owner.counted).count(), start.elapsed());
         let failure = match outcome {
             Ok(results) if results.len() == expected => {
                 owners.iter().zip(results).for_each(|(owner, result)| owner.finish(result));
