@@ -87,7 +87,8 @@ class Worker:
             if message:
                 error, detail = message.parse_error()
                 name = message.src.get_name() if message.src else ""
-                raise Failed(error.message if name in ("encode", "mel") else f"{error.message} ({cause(detail)})", name in ("encode", "mel"))
+                words = f"{error.message} ({cause(detail)})" if error.message.startswith(("Internal", "Your")) else error.message
+                raise Failed(words, name in ("encode", "mel"))
             if sink.get_property("eos"):
                 return told | {"rows": rows}
             if complete and not sound:
@@ -95,7 +96,7 @@ class Worker:
 
 
 def cause(detail):
-    """The last line of a debug text: without the source's file and line."""
+    """The last line of a debug text: the codec that is missing, what the data flow ended with."""
     return (detail or "no details").strip().splitlines()[-1]
 
 
