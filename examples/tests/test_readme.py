@@ -6,23 +6,15 @@ installs and fails where they are missing: nothing is skipped.
 import contextlib
 import functools
 import http.server
-import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
-import tempfile
 import threading
 import unittest
 
-import jsonschema
+from readme import README, Pipelines, events, run
 
-REPO = pathlib.Path(__file__).resolve().parents[2]
-README = (REPO / "README.md").read_text()
-BLOCKS = dict(re.findall(r"<!-- pipeline: (\w+) -->\n```sh\n(.*?)```", README, re.S))
-SCHEMA = json.loads((REPO / "models/zeroshot/schema/audio-events.schema.json").read_text())
-RECORDING = REPO / "examples/street.flac"
 # The recording again and again, as a microphone would give it: live, and at its own pace.
 MICROPHONE = "filesrc location=street.flac ! decodebin ! identity sync=true"
 LOUDSPEAKER = "fakesink sync=true"
@@ -33,46 +25,14 @@ CUT_INTO_HLS = (
 )
 
 
-def run(command, folder, timeout=180, check=True):
-    """Runs a shell command in `folder` and returns what it printed."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, capture_output=True, text=True, timeout=timeout
-    )
-    if check and done.returncode != 0:
-        raise AssertionError(f"{command}\nended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    return done.stdout
-
-
-def events(output):
-    """The JSON lines of a pipeline's output, each as the schema has it."""
-    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    for line in lines:
-        jsonschema.validate(line, SCHEMA)
-    return lines
-
-
-class Readme(unittest.TestCase):
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = pathlib.Path(temporary.name)
-        shutil.copy(RECORDING, self.folder / "street.flac")
-        (self.folder / "examples").symlink_to(REPO / "examples")
-
-    def command(self, name, **replace):
-        """A pipeline of the README with each name in `replace` put in place of what it stands for."""
-        command = BLOCKS[name].strip()
-        for old, new in replace.values():
-            self.assertIn(old, command, "the README no longer says what this test replaces")
-            command = command.replace(old, new)
-        return command
-
+class Readme(Pipelines):
     def assert_hears_the_dog(self, lines):
         ends = [e for line in lines for e in line["events"] if e["type"] == "end"]
         self.assertIn("dog barking", {e["detection"]["label"] for e in ends}, lines)
 
     def test_there_are_ten(self):
-        self.assertEqual(len(BLOCKS), 10)
+        ten = README[README.index("## Ten pipelines") : README.index("## Captions")]
+        self.assertEqual(ten.count("<!-- pipeline: "), 10)
 
     def test_the_event_line_it_shows_is_one(self):
         shown = re.search(r"```json\n(.*?)```", README, re.S).group(1)
