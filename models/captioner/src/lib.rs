@@ -62,5 +62,10 @@ pub use prompt::{MAX_EVIDENCE, MAX_QUESTION, Prompt, PromptTemplate};
 pub use request::{Backend, Captioner, Finish, Notice, Progress, Reply, Request, Task};
 pub use template::Template;
 
+/// The evidence of a scene as small decoders are trained on it: labels and times alone, as EVIDENCE.md describes it.
+pub fn compact_evidence(scene: &Scene, language: &str) -> String {
+    evidence::compact::evidence(scene, language)
+}
+
 /// Longest text of a reply, in bytes.
 pub const MAX_TEXT: usize = 4096;

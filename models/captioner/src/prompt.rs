@@ -1,10 +1,11 @@
 //! What a language model is told: templates, and what is put into them.
 
+use listen_package::EvidenceForm;
 use serde_json::Value;
 
 use crate::answer;
 use crate::error::CaptionError;
-use crate::evidence::{Scene, block};
+use crate::evidence::{Scene, block, compact};
 use crate::options::{MAX_PROMPT, Options};
 use crate::request::Task;
 use crate::words::{clock, cut, plain};
@@ -121,26 +122,58 @@ impl PromptTemplate {
     }
 }
 
+/// The form in which a prompt tells what was heard, and how much room there is for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form {
+    /// Whether the model reads instructions and JSON, or labels and times alone.
+    pub form: EvidenceForm,
+    /// Largest evidence block, in bytes.
+    pub most: usize,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self { form: EvidenceForm::Json, most: MAX_EVIDENCE }
+    }
+}
+
 impl Prompt {
     /// What a language model is told about a request.
     ///
     /// # Errors
     /// [`CaptionError::Option`]: a template that cannot be read.
     pub fn new(scene: &Scene, task: &Task, options: &Options) -> Result<Prompt, CaptionError> {
+        Self::of(scene, task, options, Form::default())
+    }
+
+    /// What a model is told that takes evidence in this form. Where none is told what its task is, there is no system
+    /// prompt either.
+    pub(crate) fn of(
+        scene: &Scene,
+        task: &Task,
+        options: &Options,
+        Form { form, most }: Form,
+    ) -> Result<Prompt, CaptionError> {
         let question = match task {
             Task::Caption => None,
             Task::Answer { question } => Some(cut(&plain(question), MAX_QUESTION)),
         };
-        let own = options.prompt_template.as_deref().map(PromptTemplate::of_prompt).transpose()?;
-        let template = match own.filter(|own| own.has("question") == question.is_some()) {
-            Some(own) => own,
-            None => PromptTemplate::of_prompt(if question.is_some() { ANSWER } else { CAPTION })?,
+        let (system, caption) = match form {
+            EvidenceForm::Json => (SYSTEM, CAPTION),
+            EvidenceForm::Compact => ("", "{evidence}"),
         };
-        let system = options.system_prompt.as_deref().unwrap_or(SYSTEM);
+        let template = match own_template(options, question.is_some())? {
+            Some(own) => own,
+            None => PromptTemplate::of_prompt(if question.is_some() { ANSWER } else { caption })?,
+        };
+        let system = options.system_prompt.as_deref().unwrap_or(system);
         let system = PromptTemplate::parse("system-prompt", system, &["language"])?;
         let language = &options.language;
         let user = template.fill(|place| match place {
-            "evidence" => block::evidence(scene, language, MAX_EVIDENCE),
+            "evidence" => match form {
+                EvidenceForm::Json => block::evidence(scene, language, most),
+                EvidenceForm::Compact => compact::evidence(scene, language),
+            },
             "facts" => facts(scene, question.as_deref(), language),
             "question" => question.clone().unwrap_or_default(),
             "now" => clock(scene.now),
@@ -148,6 +181,12 @@ impl Prompt {
         });
         Ok(Prompt { system: system.fill(|_| language.clone()), user })
     }
+}
+
+/// The user's template, where it is for the task: for answers, or for captions.
+pub(crate) fn own_template(options: &Options, answers: bool) -> Result<Option<PromptTemplate>, CaptionError> {
+    let own = options.prompt_template.as_deref().map(PromptTemplate::of_prompt).transpose()?;
+    Ok(own.filter(|own| own.has("question") == answers))
 }
 
 /// What code computed of a scene, as JSON.

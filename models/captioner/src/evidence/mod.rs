@@ -1,6 +1,7 @@
 //! What was heard: events, captions and embeddings of the past, in stream time.
 
 pub(crate) mod block;
+pub(crate) mod compact;
 mod line;
 mod scene;
 mod sound;
