@@ -117,7 +117,7 @@ def clap_section(package, embed, templates, scale, folder):
     m = package.manifest
     front_end, rate = m["frontend"], m["audio"]["sample_rate"]
     pieces = sounds.windows(folder, rate, samples_of(front_end, m["window"]["frames"]), BACKGROUND)
-    rows = [embed(logmel.log_mel(front_end, condition(x, m["audio"])).astype(np.float32)) for x in pieces]
+    rows = [embed(logmel.log_mel(front_end, condition(x, m["audio"]), package.folder).astype(np.float32)) for x in pieces]
     rows = np.stack([row / np.linalg.norm(row) for row in np.asarray(rows, np.float64)]).astype(np.float32)
     package.save_tensors("background.safetensors", {"background": rows})
     return {"dim": rows.shape[1], "logit_scale": scale, "prompt_templates": templates, "background_prompts": PROMPTS,

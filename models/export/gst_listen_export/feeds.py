@@ -7,16 +7,25 @@ from gst_listen_export.frontend import samples_of
 from gst_listen_export.package import condition
 
 
-def log_mel_feeds(manifest, folder=None, count=16):
-    """`[{input: [1, ...]}]`: default windows of sound, normalised, in the layout of the encoder's input."""
+def log_mel_feeds(manifest, folder=None, count=16, package=None):
+    """`[{input: [1, ...]}]`: default windows of sound, normalised, in the layout of the encoder's input; `package`: its folder."""
     front_end, name, layout = manifest["frontend"], manifest["encoder"]["input"]["name"], manifest["encoder"]["input"]["layout"]
     rate, size = manifest["audio"]["sample_rate"], manifest["window"]["frames"]
     seconds = front_end["hop_length"] / rate
     feeds = []
     for samples in sounds.windows(folder, rate, samples_of(front_end, size), count):
-        mel = logmel.log_mel(front_end, condition(samples, manifest["audio"]))
+        mel = logmel.log_mel(front_end, condition(samples, manifest["audio"]), package)
         feeds.append({name: laid_out(logmel.normalize(mel, manifest["normalize"], seconds).astype(np.float32), layout)})
     return feeds
+
+
+def window_feeds(manifest, folder=None, count=16, package=None):
+    """The same for any front end: samples where the graph takes them."""
+    if manifest["frontend"]["kind"] != "in_graph":
+        return log_mel_feeds(manifest, folder, count, package)
+    rate, name = manifest["audio"]["sample_rate"], manifest["encoder"]["input"]["name"]
+    pieces = (condition(x, manifest["audio"]) for x in sounds.windows(folder, rate, manifest["window"]["frames"], count))
+    return [{name: logmel.normalize(x, manifest["normalize"], 1 / rate).astype(np.float32)[None]} for x in pieces]
 
 
 def laid_out(window, layout):

@@ -1,9 +1,11 @@
 """Log-mel in NumPy float64, for self-tests and for measuring reduced precisions.
 
-Formulas: S = W |STFT|^2 with a periodic Hann window and reflected edges, L = log(S); `filterbank` builds W.
+Formulas: S = W |STFT|^2 with a periodic Hann window and reflected edges, L = log(S); `filterbank` builds W, unless the package has its own.
 """
 
 import numpy as np
+
+from gst_listen_export.errors import ExportError
 
 
 def _to_mel(hz, scale):
@@ -39,8 +41,28 @@ def filterbank(front_end):
     return weights
 
 
-def log_mel(front_end, samples):
-    """`[frames, n_mels]` of `samples` (in [-1, 1]) as a recording of its own."""
+def own_filterbank(front_end, folder):
+    """The weights of the file that `frontend.filterbank` names, `[n_mels, n_fft / 2 + 1]`.
+
+    # Errors
+    No such file, no such tensor, another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    file, shape = folder / front_end["filterbank"], (front_end["n_mels"], front_end["n_fft"] // 2 + 1)
+    try:
+        tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise ExportError(f"{file}: expected a safetensors file with the tensor filterbank {list(shape)}: {error}") from None
+    found = {k: list(v.shape) for k, v in tensors.items()}
+    if found.get("filterbank") != list(shape):
+        raise ExportError(f"{file}: expected the tensor filterbank {list(shape)}, found {found}")
+    return tensors["filterbank"].astype(np.float64)
+
+
+def log_mel(front_end, samples, folder=None):
+    """`[frames, n_mels]` of `samples` (in [-1, 1]) as a recording of its own; `folder`: of the package, where its front end names a file."""
     n_fft, win, hop = front_end["n_fft"], front_end["win_length"], front_end["hop_length"]
     x = np.asarray(samples, np.float64)
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(win) / win)
@@ -50,8 +72,9 @@ def log_mel(front_end, samples):
         hann = np.concatenate([np.zeros(before), hann, np.zeros(n_fft - win - before)])
     count = 1 + (len(x) - len(hann)) // hop
     frames = np.stack([x[t * hop : t * hop + len(hann)] * hann for t in range(count)])
+    weights = own_filterbank(front_end, folder) if front_end.get("filterbank") else filterbank(front_end)
     magnitude = np.abs(np.fft.rfft(frames, n_fft, axis=1))
-    bands = (magnitude if front_end["spectrum"] == "magnitude" else magnitude**2) @ filterbank(front_end).T
+    bands = (magnitude if front_end["spectrum"] == "magnitude" else magnitude**2) @ weights.T
     log = front_end["log"]
     if log["kind"] == "ln_add":
         return np.log(bands + log["eps"])

@@ -118,7 +118,7 @@ class PackageWriter:
             samples = sounds.test_sound(m["audio"]["sample_rate"], size if in_graph else samples_of(front_end, size))
         tensors, x = {"samples": np.asarray(samples, np.float32)}, condition(samples, m["audio"])
         if not in_graph:
-            mel = logmel.log_mel(front_end, x)
+            mel = logmel.log_mel(front_end, x, self.folder)
             tensors["log_mel"] = mel.astype(np.float32)
             x = mel
         seconds = (1 if in_graph else front_end["hop_length"]) / m["audio"]["sample_rate"]

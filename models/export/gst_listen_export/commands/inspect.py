@@ -1,4 +1,4 @@
-"""Says in plain words what a package or a checkpoint is. Reads; changes nothing, runs nothing."""
+"""Says in plain words what a package, a checkpoint or an ONNX file is. Reads; changes nothing, runs nothing."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from gst_listen_export.errors import ExportError
 
 NAME = "inspect"
-HELP = "say what a package or a checkpoint is"
+HELP = "say what a package, a checkpoint or an ONNX file is"
 
 
 def add_arguments(parser):
-    parser.add_argument("path", type=Path, help="a package (a folder with a manifest.json), or a checkpoint")
+    parser.add_argument("path", type=Path, help="a package (a folder with a manifest.json), a checkpoint, or an ONNX file")
 
 
 def run(args):
@@ -19,6 +19,8 @@ def run(args):
     if (args.path / "manifest.json").is_file() or args.path.name == "manifest.json":
         folder = args.path if args.path.is_dir() else args.path.parent
         lines = package_lines(folder)
+    elif args.path.suffix == ".onnx":
+        lines = graph_lines(args.path)
     else:
         lines = checkpoint_lines(args.path)
     print("\n".join(lines))
@@ -118,6 +120,17 @@ def caption_lines(c):
     return [f"captions: a decoder of {d['layers']} layers of {d['hidden']}, {d['vocab']} tokens, {d['max_positions']} positions; it {hears}, {choice}, "
             f"says {c['max_tokens']} tokens at most; {'with' if c.get('self_test') else 'without'} a self-test",
             f"  its prompt: {c['prompt']!r}"]
+
+
+def graph_lines(path):
+    """Sentences about an ONNX file."""
+    from gst_listen_export.ready.graph import read_graph
+
+    graph = read_graph(path)
+    lines = [f"{path}: an ONNX graph, opset {graph.opset}, {path.stat().st_size / 1e6:.1f} MB"
+             + (f", with external data in {', '.join(graph.data)}" if graph.data else "")]
+    lines += [f"takes {p}" for p in graph.inputs] + [f"gives {p}" for p in graph.outputs]
+    return [*lines, f"to make a package of it, write what it takes and means into a manifest:\n  gst-listen-export onnx {path} --template -o model.toml"]
 
 
 def checkpoint_lines(path):

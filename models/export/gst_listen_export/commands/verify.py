@@ -122,7 +122,7 @@ class Model:
         x = condition(samples, m["audio"])
         in_graph = m["frontend"]["kind"] == "in_graph"
         if not in_graph:
-            x = found["log_mel"] = logmel.log_mel(m["frontend"], x)
+            x = found["log_mel"] = logmel.log_mel(m["frontend"], x, self.folder)
         if not m["window"]["min_frames"] <= len(x) <= m["window"]["max_frames"]:
             raise ExportError(f"the recording has {len(x)} {'samples' if in_graph else 'frames'}; the package takes "
                               f"{m['window']['min_frames']} to {m['window']['max_frames']}")
