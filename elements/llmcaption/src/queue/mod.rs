@@ -4,15 +4,21 @@
 //! One mutex and one condition variable. What goes out stands in one list in the order of the stream, captions that are
 //! still being written included. Where upstream is live, or the output is not in step with it, GAPs overtake those.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gst::{ClockTime, FlowError, FlowSuccess};
-use listen_captioner::{Cancel, Reply, Scene};
+use gst::{ClockTime, FlowError};
+use listen_captioner::Cancel;
 
 use crate::hearing::Ask;
 use crate::stats::Counts;
+
+mod items;
+mod state;
+
+use items::{Entry, merged};
+pub use items::{Item, Job, Next, Question, Work, Written};
+use state::State;
 
 /// Captions that wait for the worker.
 const MOST_WAITING: usize = 4;
@@ -21,100 +27,10 @@ const MOST_OUT: usize = 64;
 /// Questions that wait for the worker.
 const MOST_QUESTIONS: usize = 16;
 
-/// A caption that is to be written.
-#[derive(Debug)]
-pub struct Job {
-    /// The same as that of its place in the output.
-    pub number: u64,
-    /// What it is about.
-    pub ask: Ask,
-    /// Captions that were asked for and are this one.
-    pub merged: u64,
-    /// Whether it is left to the template: too many wait.
-    pub by_template: bool,
-    /// When it was asked for.
-    pub asked: Instant,
-}
-
-/// A question that is to be answered.
-#[derive(Debug)]
-pub struct Question {
-    /// What `ask` returned.
-    pub id: u64,
-    /// As a person typed it.
-    pub text: String,
-    /// What was heard in the time that it is about.
-    pub scene: Scene,
-}
-
-/// What the worker does next.
-#[derive(Debug)]
-pub enum Work {
-    /// Write a caption, unless it is given up, by this time.
-    Caption(Box<Job>, Cancel, Option<Instant>),
-    /// Answer a question.
-    Answer(Box<Question>, Cancel),
-    /// Nothing more.
-    Stop,
-}
-
-/// A caption as it is pushed.
-#[derive(Debug)]
-pub struct Written {
-    pub job: Job,
-    pub reply: Reply,
-}
-
-/// What goes out, in order.
-#[derive(Debug)]
-pub enum Item {
-    Caption(Box<Written>),
-    Gap(ClockTime, ClockTime),
-    Event(gst::Event),
-}
-
-#[derive(Debug)]
-enum Entry {
-    /// A caption's number; what was written, once it was: `None` says that there is nothing to push.
-    Caption(u64, Option<Option<Box<Written>>>),
-    Gap(ClockTime, ClockTime),
-    Event(gst::Event),
-}
-
-/// What the task does next.
-#[derive(Debug)]
-pub enum Next {
-    Push(Item),
-    Stop,
-}
-
 #[derive(Default)]
 pub struct Queue {
     state: Mutex<State>,
     changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    flushing: bool,
-    /// The worker may work.
-    running: bool,
-    /// Upstream does not wait: nobody may be held up by a backend.
-    live: bool,
-    /// The output is not in step with the input.
-    loose: bool,
-    /// What pushing came to; `None` is well.
-    failed: Option<FlowError>,
-    number: u64,
-    out: VecDeque<Entry>,
-    waiting: VecDeque<Job>,
-    questions: VecDeque<Question>,
-    /// What the worker has in hand.
-    writing: Option<(u64, Cancel)>,
-    answering: Option<Cancel>,
-    /// When all captions must be done: the stream has ended.
-    deadline: Option<Instant>,
-    counts: Counts,
 }
 
 impl Queue {
@@ -378,61 +294,4 @@ impl Queue {
         let pending = state.out.iter().filter(|entry| matches!(entry, Entry::Caption(_, None))).count();
         (state.counts.clone(), pending as u64)
     }
-}
-
-impl State {
-    /// Takes the caption that is being written from its backend: the worker leaves it to the template.
-    fn give_up(&mut self) {
-        if let Some((_, cancel)) = self.writing.take() {
-            cancel.cancel();
-        }
-    }
-
-    fn check(&self) -> Result<FlowSuccess, FlowError> {
-        match self.failed {
-            _ if self.flushing => Err(FlowError::Flushing),
-            Some(error) => Err(error),
-            None => Ok(FlowSuccess::Ok),
-        }
-    }
-
-    /// The first thing that may go out now.
-    fn take(&mut self) -> Option<Item> {
-        loop {
-            match self.out.front()? {
-                Entry::Caption(_, None) => {
-                    if !(self.live || self.loose) {
-                        return None;
-                    }
-                    // Time goes on while it is written, but not beyond what ends this stretch of the stream.
-                    let stretch = self.out.iter().take_while(|entry| !matches!(entry, Entry::Event(_)));
-                    let gap = stretch.enumerate().find(|(_, entry)| matches!(entry, Entry::Gap(..)))?.0;
-                    let Some(Entry::Gap(start, end)) = self.out.remove(gap) else { return None };
-                    return Some(Item::Gap(start, end));
-                }
-                Entry::Caption(_, Some(None)) => {
-                    self.out.pop_front();
-                }
-                _ => break,
-            }
-        }
-        Some(match self.out.pop_front()? {
-            Entry::Caption(_, written) => Item::Caption(written??),
-            Entry::Gap(start, end) => Item::Gap(start, end),
-            Entry::Event(event) => Item::Event(event),
-        })
-    }
-}
-
-/// One caption for both: the events of both, each once.
-fn merged(first: &Ask, second: Ask) -> Ask {
-    let mut scene = second.scene;
-    let (sounds, embeddings) = (&first.scene.sounds, &first.scene.embeddings);
-    scene.sounds.splice(0..0, sounds.iter().cloned());
-    scene.sounds.sort_by_key(|sound| (sound.onset, sound.id));
-    let before = scene.embeddings.first().map_or(u64::MAX, |embedding| embedding.start);
-    let missing = embeddings.iter().filter(|embedding| embedding.start < before).cloned();
-    scene.embeddings.splice(0..0, missing.collect::<Vec<_>>());
-    scene.start = scene.start.min(first.scene.start);
-    Ask { scene, start: first.start.min(second.start), end: first.end.max(second.end) }
 }
