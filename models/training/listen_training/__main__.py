@@ -56,7 +56,7 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from . import attribution, audio, config, data, finish, pool, probe, tower, train, words
+    from . import attribution, audio, config, data, finish, mixer, pool, probe, tower, train, words
     from .teacher import class_names
 
     cfg = config.load(args.config)
@@ -85,9 +85,9 @@ def main():
     encoder = words.SentenceEncoder()
     vocab = words.vocabulary(encoder.folder / "tokenizer.json")
     classes = class_names(cfg.teacher) if cfg.teacher else []
-    bank = kept(work / "bank.pkl", lambda: words.bank(names, classes, encoder))
-    heard = dict.fromkeys(n.lower() for n in classes + words.audioset_names(cfg.audioset))
     without = words.kept_out(cfg.kept_out_words)
+    bank = kept(work / "bank.pkl", lambda: words.bank(names, classes, encoder, without))
+    heard = dict.fromkeys(n.lower() for n in classes + words.audioset_names(cfg.audioset))
     phrases = kept(
         work / "phrases.pkl",
         lambda: words.tower_phrases(
@@ -106,7 +106,7 @@ def main():
             phrases, progress=lambda a, b: log({"stage": "words", "embedded": a, "of": b}) if a % 5120 == 0 else None
         ),
     )
-    known = {p for label in names for p in words.label_phrases(label, table)} | set(heard)
+    known = {p for label in names for p in words.label_phrases(label, table, without)} | set(heard)
     weights = np.array([6.0 if p in known else 1.0 for p in phrases])
 
     stage("probe")
@@ -139,7 +139,9 @@ def main():
     for writer in writers:
         writer.join()
     labels = [names[k] for k in main_labels]
-    figures = finish.finish(args.out, work, student, text, labels, clips, val, val_set, cfg, main_name)
+    draws = np.random.default_rng([cfg.seed, 5])
+    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, *named)
+    figures = finish.finish(args.out, work, student, text, labels, clips, mix, val, val_set, cfg, main_name)
     attribution.write(args.out / "ATTRIBUTION.csv", clips.rows)
     finish.curves(work / "log.jsonl", work / "curves.png")
     stage(None)

@@ -14,6 +14,7 @@ class Audio:
     trunk: int = 320
     temporal: int = 2
     reach: int = 6
+    memory: int = 24
     bf16: bool = True
     steps: int = 2400
     batch: int = 64
@@ -38,8 +39,6 @@ class Audio:
     weight_nonsense: float = 0.2
     minutes: float = 0.0
     spans: float = 0.3
-    plain: float = 0.7
-    plain_from: float = 0.75
 
 
 @dataclass
@@ -74,7 +73,8 @@ class Package:
     window: int = 288
     hop: int = 96
     background: int = 512
-    scenes: int = 60
+    scenes: int = 120
+    unrelated_streams: int = 12  # of five minutes, to choose thresholds by
     family: str = "convolutional audio-text model; sigmoid contrastive, distilled from YAMNet (audio) and MiniLM (text)"
     description: str = "Everyday sounds and words, trained by the gst-listen project on permissive recordings."
 

@@ -21,15 +21,15 @@ def pooled(windows, vectors, best=3):
     return np.stack([np.sort(w @ vectors.T, axis=0)[-best:].mean(0) for w in windows])
 
 
-def finish(out, work, student, text, labels, clips, val, val_set, cfg, main_name):
-    """Writes the package into `out`; returns the figures on val."""
+def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, main_name):
+    """Writes the package into `out`; returns the figures on val. `mixer` draws from `clips`."""
     out, work = Path(out), Path(work)
     rng = np.random.default_rng([cfg.seed, 4])
     out.mkdir(parents=True, exist_ok=True)
     (out / "tokenizer.json").write_bytes((work / "tokenizer.json").read_bytes())
     figures = dict(package.graphs(out, student, text, cfg))
     runner = package.Runner(out)
-    windows = [scenes.run(runner, mel, cfg.package.window, cfg.package.hop)[0] for mel, _ in val_set]
+    windows = [scenes.run(runner, mel, cfg.package.window, cfg.package.hop) for mel, _ in val_set]
     wanted = [k for _, k in val_set]
 
     best = None
@@ -45,27 +45,24 @@ def finish(out, work, student, text, labels, clips, val, val_set, cfg, main_name
 
     other = [w for w, r in zip(clips.waves, clips.rows, strict=True) if r.set != main_name]
     own = [w for w, r in zip(clips.waves, clips.rows, strict=True) if r.set == main_name]
-    half = [w for i, w in enumerate(other) if i % 2 == 0], [w for i, w in enumerate(other) if i % 2 == 1]
     frames = cfg.package.window
     quiet = calibrate.quiet_mels(rng, 160, frames)
-    strange = [
-        calibrate.other_mels(h, rng, 160, frames) if h else np.zeros((0, frames, quiet.shape[2]), np.float32)
-        for h in half
-    ]
+    strange = np.zeros((0, frames, quiet.shape[2]), np.float32)
+    if other:
+        strange = calibrate.other_mels(other, rng, 160, frames)
     related = calibrate.other_mels(own, rng, 320, frames)
     result = calibrate.Result(
-        calibrate.background(runner, quiet, strange[0], related, rng, cfg.package.background),
+        calibrate.background(runner, quiet, strange, related, rng, cfg.package.background),
         float(student.scale.detach().exp()),
         float(student.bias.detach()),
         templates=templates,
     )
-    unrelated = np.concatenate([calibrate.quiet_mels(rng, 160, frames), strange[1]])
-    unrelated_clip, unrelated_frame = calibrate.embed(runner, unrelated)
     seen = [w for w, r in zip(val.waves, val.rows, strict=True) if r.set == main_name]
     names = [labels.index(r.label.replace("_", " ")) for r in val.rows if r.set == main_name]
-    played = scenes.make(seen, names, cfg.package.scenes, rng)
-    runs = [scenes.run(runner, audio.log_mel(s.samples, np.float32), frames, cfg.package.hop) for s in played]
-    calibrate.settle(result, runs, played, vectors, unrelated_clip, unrelated_frame, frames, cfg.package.hop)
+    played = scenes.make(seen, names, cfg.package.scenes, rng, mixer)
+    listen = lambda x: scenes.frames(runner, audio.log_mel(x, np.float32))
+    streams = [listen(scenes.unrelated(mixer, rng, 300)) for _ in range(cfg.package.unrelated_streams)]
+    calibrate.settle(result, played, [listen(s.samples) for s in played], vectors, streams)
     silence = calibrate.quiet_mels(rng, 1, frames)
     clip, frame = calibrate.embed(runner, silence)
     figures["silence_highest_score"] = float(

@@ -34,33 +34,34 @@ class Inverted(nn.Module):
 
 
 class Context(nn.Module):
-    """Adds to each column what stands out within `reach` columns: a weighted mean over a sliding box of bounded length.
+    """What stands out within `before` columns before each and `after` behind: a weighted mean over a sliding box.
 
     The weights are exp(key) channel by channel, as in AFT-local (Zhai et al. 2021, arXiv 2105.14103); outside the input
     they are 0, so that a cut differs from the whole only within the reach of the cut.
     """
 
-    def __init__(self, width, reach):
+    def __init__(self, width, before, after):
         super().__init__()
         self.key, self.value = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1, bias=False)
         self.join = unit(width, 1, act=False)
         nn.init.zeros_(self.key.weight)
         nn.init.zeros_(self.key.bias)
-        self.box = nn.AvgPool2d((1, 2 * reach + 1), 1, (0, reach))
+        self.pad = before, after, 0, 0
+        self.box = nn.AvgPool2d((1, before + after + 1), 1)
 
     def forward(self, x):
         weight = torch.exp(6 * torch.tanh(self.key(x) / 6))
-        return self.join(self.box(weight * self.value(x)) / self.box(weight).clamp(min=1e-6))
+        mean = lambda y: self.box(F.pad(y, self.pad))
+        return self.join(mean(weight * self.value(x)) / mean(weight).clamp(min=1e-6))
 
 
 class Encoder(nn.Module):
     """[B, 1, 80, T] normalised log-mel to tokens [B, T / 8, dim] in the text's space.
 
-    Only operations of bounded reach over time, so that a stream can be cut: a token sees `context` frames on each side
-    of its own 8 at most.
+    Only operations of bounded reach over time, so that a stream can be cut: how far a token sees, `reach_of` says.
     """
 
-    def __init__(self, dim=256, widths=(16, 32, 64, 96, 160), trunk=256, temporal=2, reach=6):
+    def __init__(self, dim=256, widths=(16, 32, 64, 96, 160), trunk=256, temporal=2, reach=6, memory=24):
         super().__init__()
         a, b, c, d, e = widths
         self.front = nn.Sequential(
@@ -79,10 +80,12 @@ class Encoder(nn.Module):
         self.temporal = nn.ModuleList(
             nn.Sequential(unit(trunk, (1, 5), groups=trunk), unit(trunk, 1, act=False)) for _ in range(temporal)
         )
-        self.wide = Context(trunk, reach)
+        self.wide = Context(trunk, reach, reach)
+        self.memory = Context(trunk, memory, 0) if memory else None
+        if memory:
+            # Nothing at first.
+            nn.init.zeros_(self.memory.join[1].weight)
         self.out = nn.Linear(trunk, dim)
-        # Three convolutions of stride 2, five of 3 columns, `temporal` of 5, and the box.
-        self.context = 7 + COLUMN * (5 + 2 * temporal + reach)
 
     def features(self, x):
         """[B, 1, 80, T] to [B, T / 8, trunk]."""
@@ -90,10 +93,19 @@ class Encoder(nn.Module):
         for block in self.temporal:
             x = F.relu(x + block(x))
         x = F.relu(x + self.wide(x))
+        if self.memory is not None:
+            x = F.relu(x + self.memory(x))
         return x.squeeze(2).transpose(1, 2)
 
     def forward(self, x):
         return self.out(self.features(x))
+
+
+def reach_of(config):
+    """How many frames before its own 8 and behind them a token sees at most."""
+    # Three convolutions of stride 2, five of 3 columns, `temporal` of 5, and the boxes.
+    after = 7 + COLUMN * (5 + 2 * config.temporal + config.reach)
+    return after + COLUMN * config.memory, after
 
 
 class Head(nn.Module):
@@ -163,7 +175,7 @@ class Student(nn.Module):
     def __init__(self, config, text_mean, text_map):
         super().__init__()
         dim = config.dim
-        self.encoder = Encoder(dim, config.widths, config.trunk, config.temporal, config.reach)
+        self.encoder = Encoder(dim, config.widths, config.trunk, config.temporal, config.reach, config.memory)
         self.head = Head(dim)
         # Text: a linear map of the sentence encoder's space, begun as its whitened principal axes.
         self.map = nn.Linear(text_map.shape[0], dim)

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from . import audio, export, tower
-from .model import Head
+from .model import COLUMN, Head, reach_of
 from .train import MEAN, STD
 
 FRONT_END = {
@@ -46,6 +46,11 @@ class Pool(nn.Module):
 
     def forward(self, tokens):
         return self.head(tokens)
+
+
+def whole_columns(frames):
+    """The next multiple of a column."""
+    return -(-frames // COLUMN) * COLUMN
 
 
 def self_test_signal(frames):
@@ -210,6 +215,11 @@ def write(folder, text_tokenizer, labels, config, calibration):
                 "freq_rows": 1,
                 "frames_per_column": 8,
             },
+        },
+        "streaming": {
+            "chunk_frames": config.package.hop,
+            "left_context": whole_columns(reach_of(config.audio)[0]),
+            "right_context": whole_columns(reach_of(config.audio)[1]),
         },
         "frame_embedding": "identity",
         "clip_pooling": "none",

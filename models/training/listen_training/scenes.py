@@ -1,10 +1,11 @@
 """Simple scenes of known times, and how well events found in them agree: what chooses output and thresholds."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
-from . import audio, calibrate, pool
+from . import audio, pool, synth
 
 COLUMN_FRAMES = pool.COLUMN
 COLUMN = COLUMN_FRAMES * audio.HOP / audio.RATE
@@ -33,29 +34,34 @@ def spans(x, gap=0.5, least=0.1, step=0.05):
     return [(a, b) for a, b in joined if b - a >= least]
 
 
-def make(clips, labels, count, rng, seconds=12.0, snr=6.0):
-    """`count` scenes of one to three clips (trimmed, at most 4 s) over noise, `snr` dB above it over their active part."""
-    kinds, out = sorted(set(labels)), []
+def make(clips, labels, count, rng, mixer, seconds=12.0, snr=6.0):
+    """`count` scenes of one to three clips (trimmed, at most 5 s), `snr` dB above the background over their active part.
+
+    Two fifths of the backgrounds are unrelated sound of `mixer`, the others noise.
+    """
+    kinds, out, n = sorted(set(labels)), [], int(seconds * audio.RATE)
     for _ in range(count):
-        n = int(seconds * audio.RATE)
-        back = pool.noise(rng, n)
+        back = mixer.stranger_for(n) if rng.random() < 0.4 else synth.noise(rng, n)
         while not np.any(back):
-            back = pool.noise(rng, n)
-        back = back / np.sqrt(np.mean(back**2)) * 0.02
-        mix, truth = back.copy(), []
+            back = synth.noise(rng, n)
+        back = back / np.sqrt(np.mean(np.square(back, dtype=np.float64))) * 10 ** (rng.uniform(-45, -25) / 20)
+        mix, truth = back.astype(np.float32), []
         for _ in range(rng.integers(1, 4)):
             pick = rng.integers(len(clips))
-            x = clips[pick][: 4 * audio.RATE]
+            x = clips[pick][: 5 * audio.RATE]
             parts = spans(x)
-            if not parts:
+            if not parts or labels[pick] in {t[0] for t in truth}:
                 continue
-            at = rng.uniform(0, max(0.1, seconds - len(x) / audio.RATE))
-            loud = np.concatenate([x[int(a * audio.RATE) : int(b * audio.RATE)] for a, b in parts])
-            gain = 0.02 * 10 ** (snr / 20) / np.sqrt(np.mean(loud.astype(np.float64) ** 2) + 1e-12)
-            start = int(at * audio.RATE)
+            start = int(rng.uniform(0, max(0.1, seconds - len(x) / audio.RATE)) * audio.RATE)
             x = x[: n - start]
-            mix[start : start + len(x)] += (x * gain).astype(np.float32)
-            truth += [(labels[pick], at + a, min(at + b, seconds)) for a, b in parts]
+            on = np.zeros(len(x), bool)
+            for a, b in parts:
+                on[int(a * audio.RATE) : int(b * audio.RATE)] = True
+            level = lambda y, on=on: np.sqrt(np.mean(np.square(y[on], dtype=np.float64)) + 1e-12) if on.any() else 1.0
+            x = x * np.float32(level(back[start : start + len(x)]) * 10 ** (snr / 20) / level(x))
+            mix[start : start + len(x)] += x
+            at = start / audio.RATE
+            truth += [(labels[pick], at + a, min(at + b, seconds)) for a, b in parts if at + a < seconds]
         peak = np.abs(mix).max()
         mix = mix * (0.9 / peak) if peak > 0.9 else mix
         there = sorted({t[0] for t in truth})
@@ -65,8 +71,22 @@ def make(clips, labels, count, rng, seconds=12.0, snr=6.0):
     return out
 
 
+def unrelated(mixer, rng, seconds):
+    """A stream of unrelated sound with pauses over a noise floor."""
+    n = int(seconds * audio.RATE)
+    out, at = np.zeros(n, np.float32), 0
+    while at < n:
+        x = mixer.stranger_for(int(rng.uniform(2, 15) * audio.RATE))
+        x = x * np.float32(10 ** (-rng.uniform(0, 30) / 20) * 0.9 / max(float(np.abs(x).max()), 1e-6))
+        x = x[: n - at]
+        out[at : at + len(x)] += x
+        at += len(x) + int(rng.uniform(0.2, 2.0) * audio.RATE)
+    floor = rng.standard_normal(n) * 10 ** (-rng.uniform(50, 85) / 20)
+    return out + floor.astype(np.float32)
+
+
 def run(runner, mel, window, hop):
-    """A stream as the elements give it, of its log-mel [T, 80]: (clip vectors [k, dim], frame vectors [steps, dim]).
+    """A stream's clip vectors [k, dim] as the elements give them, of its log-mel [T, 80].
 
     The encoder's reach is bounded, so that a recording at once gives what its chunks give one by one.
     """
@@ -76,47 +96,38 @@ def run(runner, mel, window, hop):
         parts = tokens[None]
     else:
         parts = np.stack([tokens[k : k + columns] for k in range(0, len(tokens) - columns + 1, step)])
-    return runner.clip(parts), tokens / np.linalg.norm(tokens, axis=-1, keepdims=True)
+    return runner.clip(parts)
+
+
+def frames(runner, mel, block=2400, around=384):
+    """Unit vectors [T / 8, dim] of a stream's log-mel [T, 80], a part at a time."""
+    mel, out = np.asarray(mel, np.float32), []
+    for start in range(0, len(mel) - COLUMN_FRAMES + 1, block):
+        first = max(0, start - around)
+        tokens = runner.tokens(mel[None, first : start + block + around])[0]
+        tokens = tokens[(start - first) // COLUMN_FRAMES :][: (min(len(mel), start + block) - start) // COLUMN_FRAMES]
+        out.append(tokens / np.linalg.norm(tokens, axis=-1, keepdims=True))
+    return np.concatenate(out)
 
 
 HOLD = 0.5  # seconds: clapmatch's default hold-time
 
 
-def track(score, on, off, onset, offset, floor):
-    """Events of one label as clapmatch makes them: `score` [n], and each sample's onset, offset and floor in seconds.
+def track(score, on, off):
+    """Events (onset, offset) in seconds of one label's frames [n], as clapmatch makes them.
 
     An event begins where the score that reaches `on` rose above `off`, and ends where it fell below `off` for `HOLD`.
     """
-    events, near, begun, last = [], None, None, 0
-    for i, s in enumerate(score):
-        if begun is None:
-            near = (i if near is None else near) if s >= off else None
-            if s >= on:
-                begun, last = near, i
-        elif s >= off:
-            last = i
-        elif offset[i] - offset[min(last + 1, i)] >= HOLD:
-            events.append((onset[begun], max(offset[last + 1], floor[last])))
-            begun = near = None
-    if begun is not None:
-        events.append((onset[begun], floor[last]))
-    return events
-
-
-def found(score, labels, kind, on, off, window, hop):
-    """Events (label, onset, offset) of scores [n, L] of clip windows or frames."""
-    n = len(score)
-    if kind == "frames":
-        onset = offset = np.arange(n) * COLUMN
-        floor = onset + COLUMN
-    else:
-        w, h = window * audio.HOP / audio.RATE, hop * audio.HOP / audio.RATE
-        offset = np.arange(n) * h
-        onset, floor = offset + w - h, offset + w
-        onset[0] = 0.0
-    return [
-        (label, a, b) for k, label in enumerate(labels) for a, b in track(score[:, k], on, off, onset, offset, floor)
-    ]
+    if not len(score) or score.max() < on:
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (score >= off).astype(np.int8), [0]])))
+    events, hold = [], HOLD / COLUMN
+    for start, end in edges.reshape(-1, 2).tolist():
+        if events and start - events[-1][1] < hold:
+            events[-1][1] = end
+        elif score[start:end].max() >= on:
+            events.append([start, end])
+    return [(start * COLUMN, end * COLUMN) for start, end in events]
 
 
 def agree(found_events, truth, collar=0.2, part=0.2, offsets=True):
@@ -134,29 +145,33 @@ def agree(found_events, truth, collar=0.2, part=0.2, offsets=True):
     return hits
 
 
-def figures(runs, scenes, label_vectors, result, kind, window, hop, on=None, off=None):
-    """Event-F1 (collar 0.2 s, 20%), onset F1, recall of labels per scene, false events per hour: micro averages."""
-    on, off = on or result.threshold, off or result.offset_threshold
-    total = {"found": 0, "truth": 0, "event": 0, "onset": 0, "there": 0, "heard": 0, "false": 0, "seconds": 0.0}
-    for (clip, frame), scene in zip(runs, scenes, strict=True):
-        vectors = label_vectors[scene.listed]
-        score = calibrate.scores((frame if kind == "frames" else clip) @ vectors.T, vectors, result)
-        events = found(score, scene.listed, kind, on, off, window, hop)
-        there = {t[0] for t in scene.truth}
-        total["found"] += len(events)
-        total["truth"] += len(scene.truth)
-        total["event"] += agree(events, scene.truth)
-        total["onset"] += agree(events, scene.truth, offsets=False)
-        total["there"] += len(there)
-        total["heard"] += len(there & {e[0] for e in events})
-        total["false"] += sum(e[0] not in there for e in events)
-        total["seconds"] += len(scene.samples) / audio.RATE
-    both = max(1, total["found"] + total["truth"])
+def f1(hits, found, truth):
+    """F1, macro over the labels that are true: arguments are {label: count}."""
+    return float(np.mean([2 * hits.get(k, 0) / (found.get(k, 0) + n) for k, n in truth.items()])) if truth else 0.0
+
+
+def figures(runs, scenes, on, off):
+    """Event-F1 (collar 0.2 s, 20%) and onset F1 macro over labels, the share of sounds that are heard, events.
+
+    `runs`: each scene's scores [n, labels of its list].
+    """
+    event, onset, found, truth, heard, false = Counter(), Counter(), Counter(), Counter(), [], 0
+    for score, scene in zip(runs, scenes, strict=True):
+        for k, label in enumerate(scene.listed):
+            events = [(label, a, b) for a, b in track(score[:, k], on, off)]
+            true = [t for t in scene.truth if t[0] == label]
+            found[label] += len(events)
+            if true:
+                truth[label] += len(true)
+                event[label] += agree(events, true)
+                onset[label] += agree(events, true, offsets=False)
+                heard += [any(a < d and b > c for _, a, b in events) for _, c, d in true]
+            false += sum(not any(a < d and b > c for _, c, d in true) for _, a, b in events)
     return {
-        "event_f1": 2 * total["event"] / both,
-        "onset_f1": 2 * total["onset"] / both,
-        "recall": total["heard"] / max(1, total["there"]),
-        "false_per_hour": total["false"] / total["seconds"] * 3600,
-        "events": total["found"],
-        "true_events": total["truth"],
+        "event_f1": f1(event, found, truth),
+        "onset_f1": f1(onset, found, truth),
+        "recall": float(np.mean(heard)) if heard else 0.0,
+        "false_per_hour": false / (sum(len(s.samples) for s in scenes) / audio.RATE / 3600),
+        "events": sum(found.values()),
+        "true_events": sum(truth.values()),
     }

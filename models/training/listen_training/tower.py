@@ -105,15 +105,18 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
 
     work = Path(work)
     torch.manual_seed(seed)
-    chosen = make_tokenizer(phrases, vocab, config.pieces, work / "tokenizer.json")
+    path = work / "text.pt"
+    if not path.exists():
+        make_tokenizer(phrases, vocab, config.pieces, work / "tokenizer.json")
     tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
+    chosen = [tokenizer.id_to_token(i) for i in range(tokenizer.get_vocab_size())]
     model = TextTower(len(chosen), config.width, config.inner, config.layers, length=config.length)
     with torch.no_grad():
         model.embed.weight.copy_(torch.from_numpy(begin(chosen, encoder, config.width)))
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=0.01, betas=(0.9, 0.98))
     data = Phrases(tokenizer, phrases, vectors, weights, config.length, config.batch, seed)
     mean = torch.from_numpy(vectors.mean(0))
-    step, path = 0, work / "text.pt"
+    step = 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from . import pool
+from .mixer import NONE, STRANGE
 from .model import Student
 from .probe import probabilities
 from .words import axes
@@ -23,7 +24,7 @@ class Items:
     """The shards that are there, in memory; `refresh` takes in new ones."""
 
     def __init__(self, folder):
-        self.folder, self.seen, self.shards, self.plain = Path(folder), set(), [], []
+        self.folder, self.seen, self.shards = Path(folder), set(), []
         self.refresh()
 
     def refresh(self):
@@ -32,17 +33,13 @@ class Items:
                 self.seen.add(path)
                 with np.load(path) as f:
                     self.shards.append({k: f[k] for k in f.files})
-                self.plain.append(np.flatnonzero((self.shards[-1]["labels"] >= 0).sum(1) <= 1))
 
     def __len__(self):
         return len(self.shards) * pool.SHARD
 
-    def draw(self, rng, count, plain=0.0):
-        """A batch as a dictionary of arrays; a share `plain` of it (on average) has one source at most."""
+    def draw(self, rng, count):
+        """A batch as a dictionary of arrays."""
         which, row = rng.integers(len(self.shards), size=count), rng.integers(pool.SHARD, size=count)
-        for i in np.flatnonzero(rng.random(count) < plain):
-            choices = self.plain[which[i]]
-            row[i] = choices[rng.integers(len(choices))] if len(choices) else row[i]
         return {k: np.stack([self.shards[a][k][b] for a, b in zip(which, row, strict=True)]) for k in self.shards[0]}
 
 
@@ -136,29 +133,37 @@ def overlaps(labels, words):
     return out
 
 
-def targets(batch, labels, overlap, span):
-    """Frame targets [B, columns, L], clip targets [B, L] of the columns of `span`, and where each is no negative."""
+def targets(batch, labels, overlap, others, span):
+    """Frame targets [B, columns, L], clip targets [B, L] of the columns of `span`, and where each is no negative.
+
+    `others` [L]: the labels that a source of STRANGE sounds might bear.
+    """
     count, _, columns = batch["activity"].shape
     frame = np.zeros((count, columns, labels), np.float32)
     skip = np.zeros((count, columns, labels), bool)
     clip, clip_skip = np.zeros((count, labels), np.float32), np.zeros((count, labels), bool)
     for i in range(count):
         for source, label in enumerate(batch["labels"][i]):
-            if label < 0:
+            if label == NONE:
                 continue
-            on = batch["activity"][i, source]
+            on, unsure = batch["activity"][i, source], batch["unsure"][i, source]
+            if label == STRANGE:
+                skip[i, on] |= others
+                clip_skip[i] |= others
+                continue
             frame[i, on, label] = 1
             skip[i, on] |= overlap[label]
+            skip[i, unsure, label] = True
             within = on[span[0] : span[1]]
             if within.sum() >= 2:
                 clip[i, label] = 1
-            if within.any():
+            if within.any() or unsure[span[0] : span[1]].any():
                 clip_skip[i] |= overlap[label]
                 clip_skip[i, label] = True
     return tuple(map(torch.from_numpy, (frame, skip & (frame == 0), clip, clip_skip & (clip == 0))))
 
 
-def prepare(batch, texts, rng, config, overlap, probe):
+def prepare(batch, texts, rng, config, overlap, others, probe):
     """What of a step needs no gradient: the batch's augmented mel, texts and targets as a dictionary of tensors."""
     mel = torch.from_numpy(augment(batch["mel"].astype(np.float32), rng))
     labels = texts.draw(rng)
@@ -174,7 +179,7 @@ def prepare(batch, texts, rng, config, overlap, probe):
         "x": ((mel - MEAN) / STD).transpose(1, 2).unsqueeze(1).contiguous(memory_format=torch.channels_last),
         "labels": labels,
         "texts": torch.cat([labels, some, texts.classes]),
-        "targets": targets(batch, len(labels), overlap, span),
+        "targets": targets(batch, len(labels), overlap, others, span),
         "span": span,
     }
     if "scores" in batch:
@@ -262,6 +267,14 @@ def rate_at(step, part, config):
     return float(config.rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * part))))
 
 
+def begin(model, weights):
+    """Takes over `weights`; a memory that they do not know stays as it is made, which adds nothing."""
+    missing, unknown = model.load_state_dict(weights, strict=False)
+    missing = [name for name in missing if not name.startswith("encoder.memory.")]
+    if missing or unknown:
+        raise SystemExit(f"start: expected the weights of this audio side; missing {missing}, unknown {unknown}")
+
+
 def train(config, work, bank, words, val, span, probe, main, seed, log):
     """Trains (or goes on with) the audio side; `work/audio.pt` is the checkpoint; returns the averaged model.
 
@@ -275,7 +288,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
     model = Student(config, mean, map_)
     model.encoder = model.encoder.to(memory_format=torch.channels_last)
     if config.start and not (work / "audio.pt").exists():
-        model.load_state_dict(torch.load(config.start, weights_only=True)["average"])
+        begin(model, torch.load(config.start, weights_only=True)["average"])
     if config.masked_steps and not (work / "audio.pt").exists():
         pretrain.pretrain(model, config, work, seed, log)
     average = copy.deepcopy(model)
@@ -295,6 +308,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
         step, before = state["step"], state.get("seconds", 0.0)
     items, texts, overlap = Items(work / "pool"), Texts(bank, config.one_wording), overlaps(bank.labels, words)
     names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
+    others = ~np.isin(np.arange(len(bank.labels)), main)
     began, model_steps, sums, counted = time.time(), 0, {}, 0
     part = part_at(step, before, config)
 
@@ -302,9 +316,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
         if step % 50 == 0:
             items.refresh()
         rng = np.random.default_rng([seed, 1, step])
-        # How far the schedule is when this batch is made; a few steps early does not matter.
-        plain = config.plain if part > config.plain_from else 0.0
-        return prepare(items.draw(rng, config.batch, plain), texts, rng, config, overlap, probe)
+        return prepare(items.draw(rng, config.batch), texts, rng, config, overlap, others, probe)
 
     ahead = Ahead(make, step)
     while part < 1.0:

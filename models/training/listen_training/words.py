@@ -38,11 +38,14 @@ def wordings(label, words):
     return [name, *words["wordings"].get(name, [])]
 
 
-def label_phrases(label, words):
-    """The label's wordings, bare and in each template; the bare ones come first."""
+def label_phrases(label, words, without=frozenset()):
+    """The label's wordings, bare and in each template, and its pairs; the bare ones come first. None of `without`."""
     plain = wordings(label, words)
     framed = [t.format(w) for t in dict.fromkeys(words["templates"]) if t != "{}" for w in plain[:3]]
-    return plain + framed
+    who, what = words["pairs"].get(plain[0], ([], []))
+    pairs = [f"{a} {b}" for a in who for b in what]
+    said = dict.fromkeys(plain + framed + pairs)
+    return plain[:1] + [text for text in said if text != plain[0] and text.lower() not in without]
 
 
 def audioset_names(file):
@@ -76,7 +79,7 @@ def tower_phrases(labels, names, words, plain_words, count, rng, without=frozens
         words["templates"]
         + ["{} sound", "{} noise", "a {}", "sounds of {}", "there is {}", "the noise of {}", "one can hear {}"],
     )
-    fixed = [p for label in labels for p in label_phrases(label, words)]
+    fixed = [p for label in labels for p in label_phrases(label, words, without)]
     fixed += names + words["nonsense"]["phrases"]
     fixed += [part.strip() for n in names for part in n.replace("(", ",").replace(")", ",").split(",") if part.strip()]
     known = list(dict.fromkeys(fixed))
@@ -182,14 +185,17 @@ class Bank:
             )
 
 
-def bank(labels, names, encoder):
-    """The bank of `labels` and the teacher's class `names`, with words that are near none of them as nonsense."""
+def bank(labels, names, encoder, without=frozenset()):
+    """The bank of `labels` and the teacher's class `names`, with words that are near none of them as nonsense.
+
+    No wording of `without` (lower case) is in it.
+    """
     words = table()
     texts, first, plain = [], [0], []
     for label in labels:
-        texts += label_phrases(label, words)
+        texts += label_phrases(label, words, without)
         first.append(len(texts))
-        plain.append(len(wordings(label, words)))
+        plain.append(sum(text.lower() not in without for text in wordings(label, words)))
     vectors, classes = encoder(texts), encoder([n.lower() for n in names]).reshape(-1, 384)
     candidates = words["nonsense"]["phrases"] + whole_words(vocabulary(encoder.folder / "tokenizer.json"))[500:9000:4]
     unrelated = encoder(candidates)

@@ -39,6 +39,7 @@ batch = 64
 [package]
 id = "miniature"
 scenes = 4
+unrelated_streams = 1
 background = 32
 """
 
