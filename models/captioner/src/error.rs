@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::http::HttpError;
+use crate::local::LocalError;
 
 /// Why a request got no text, or a captioner could not be made.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum CaptionError {
     /// A decoder whose logits are no numbers.
     #[error("the decoder gives no token: none of its logits is a number")]
     NoToken,
+    /// The package's decoder.
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// The server.
     #[error(transparent)]
     Http(#[from] HttpError),

@@ -1,7 +1,7 @@
 //! Evidence to sentences, and answers to questions about it.
 //!
 //! [`Evidence`] keeps what was heard; a [`Scene`] is what of it a [`Request`] is about; a [`Captioner`] makes a
-//! [`Reply`] of it. Three do: [`Template`] by rules, a decoder in the model package, and a server. Nothing here knows
+//! [`Reply`] of it. Three do: [`Template`] by rules, [`Local`] by a decoder in the model package, and [`Http`] by a server. Nothing here knows
 //! GStreamer, and the evidence reads no clock: times are the stream's, and given.
 //!
 //! ```
@@ -42,6 +42,7 @@ mod error;
 mod evidence;
 mod guard;
 mod http;
+mod local;
 mod options;
 mod prompt;
 mod request;
@@ -57,6 +58,7 @@ pub use evidence::{
 };
 pub use guard::{Breaker, Guard};
 pub use http::{Http, HttpError, HttpOptions, KeySource};
+pub use local::{Local, LocalError, LocalOptions};
 pub use options::{MAX_PROMPT, MAX_TOKENS, Options};
 pub use prompt::{MAX_EVIDENCE, MAX_QUESTION, Prompt, PromptTemplate};
 pub use request::{Backend, Captioner, Finish, Notice, Progress, Reply, Request, Task};

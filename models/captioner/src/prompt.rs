@@ -174,7 +174,7 @@ impl Prompt {
                 EvidenceForm::Json => block::evidence(scene, language, most),
                 EvidenceForm::Compact => compact::evidence(scene, language),
             },
-            "facts" => facts(scene, question.as_deref(), language),
+            "facts" => facts(scene, question.as_deref(), language, most),
             "question" => question.clone().unwrap_or_default(),
             "now" => clock(scene.now),
             _ => language.clone(),
@@ -189,8 +189,17 @@ pub(crate) fn own_template(options: &Options, answers: bool) -> Result<Option<Pr
     Ok(own.filter(|own| own.has("question") == answers))
 }
 
-/// What code computed of a scene, as JSON.
-fn facts(scene: &Scene, question: Option<&str>, language: &str) -> String {
-    let facts = answer::facts(scene, question, language);
+/// Bytes that the facts about one kind of sound take, about.
+const FACTS_OF_ONE: usize = 400;
+
+/// What code computed of a scene, as JSON; of its kinds of sound the commonest, where there is little room.
+fn facts(scene: &Scene, question: Option<&str>, language: &str, most: usize) -> String {
+    let mut facts = answer::facts(scene, question, language);
+    let kinds = (most / FACTS_OF_ONE).max(1);
+    if facts.sounds.len() > kinds {
+        facts.sounds.sort_by_key(|kind| std::cmp::Reverse(kind.count));
+        facts.sounds.truncate(kinds);
+        facts.sounds.sort_by(|a, b| a.first.at.total_cmp(&b.first.at));
+    }
     block::guarded(&serde_json::to_value(&facts).unwrap_or(Value::Null))
 }
