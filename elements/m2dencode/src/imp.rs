@@ -47,7 +47,7 @@ pub struct M2dEncode {
     #[property(name = "device", type = u32, member = device, get, set, mutable_ready, maximum = 255, nick = "Device",
         blurb = "Number of the execution provider's device.")]
     #[property(name = "precision", type = Precision, member = precision, get, set, mutable_ready, nick = "Precision",
-        blurb = "Which of the model package's graphs runs.",
+        blurb = "Which of the model package's graphs runs. auto takes, of those near enough to float32, the one that is quickest here: measured once, and kept under XDG_CACHE_HOME.",
         builder(Precision::default()))]
     #[property(name = "window", type = u64, member = window, get, set, mutable_ready, maximum = LONGEST_TIME, nick = "Window",
         blurb = "Length of a window in nanoseconds, rounded to whole frames. 0 leaves it to the model package.")]

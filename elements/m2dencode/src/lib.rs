@@ -16,7 +16,7 @@
 //! | `accept-license` | whether its terms are accepted, where it asks for that |
 //! | `onnxruntime` | path of libonnxruntime.so; unset: it is looked for |
 //! | `execution-provider` `device` | who computes, and on which of its devices |
-//! | `precision` | which of the package's graphs runs |
+//! | `precision` | which of the package's graphs runs; `auto`: the quickest, see below |
 //! | `window` `hop` | length and distance of windows in nanoseconds; 0 = the package's |
 //! | `edge` | whether a window's edge frames see the samples around it |
 //! | `output` | one vector per window (`clip`), per time step (`frames`), or the encoder's `tokens` |
@@ -37,6 +37,13 @@
 //!
 //! Graphs load in the background from READY on (`progress` messages named `loading`). Frames that come meanwhile wait,
 //! or in a live stream their windows are lost and counted.
+//!
+//! `precision=auto` takes, of the package's graphs whose cosine to the float32 graph is at least 0.995 in the manifest, the
+//! one that is quickest on this machine with these `intra-op-threads`. A package with one such graph has nothing to
+//! measure. Otherwise each is loaded and timed when the package is first opened on a machine, which takes some seconds;
+//! it is remembered in `$XDG_CACHE_HOME/gst-listen/quickest` (one small text file; delete it to measure anew, on a quiet
+//! machine). `stats` says in `precision` which one runs. Embeddings that are to be compared to the bit from machine to
+//! machine need a precision by name.
 //!
 //! A live stream's latency is window + `max-wait` + `inference-latency`, constant while playing. `stats` has, under one
 //! lock, `in` = `out` + `dropped` + `gated` + `flushed` + `lost-loading` + `pending`; `inference-mean`, `-p50`, `-p95`

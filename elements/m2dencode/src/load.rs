@@ -26,8 +26,8 @@ impl M2dEncode {
     }
 
     fn load(&self, model: Arc<OpenModel>) -> Result<(), gst::ErrorMessage> {
-        let limits = self.settings().limits(model.plan.max_batch);
-        let job = self.queue.loading(limits);
+        let settings = self.settings();
+        let job = self.queue.loading();
         let text = format!("Loading {}", model.package.space());
         let progress = Arc::new(Progress::start(&*self.obj(), "loading", &text));
         *self.lock(&self.progress) = Some(Arc::clone(&progress));
@@ -41,13 +41,13 @@ impl M2dEncode {
                 if !queue.upgrade().is_some_and(|queue| queue.wants(job)) {
                     return;
                 }
-                open(&model.package, &model.options)
+                model.choose().and_then(|options| open(&model.package, &options))
             };
             let Some(queue) = queue.upgrade() else { return };
             // Where NULL came first nobody wants to know, and the progress is canceled.
             match opened {
                 Ok(engine) => {
-                    if queue.loaded(job, Some(engine)) {
+                    if queue.loaded(job, Some((engine, settings.limits(model.max_batch())))) {
                         progress.complete(&format!("Loaded {}", model.package.space()));
                     }
                 }

@@ -1,7 +1,7 @@
 //! The package, and what it makes of the settings.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gst::ClockTime;
 use gst_listen_common::caps::{EdgeCaps, EmbeddingCaps, EmbeddingKind, MelFormat};
@@ -20,6 +20,8 @@ pub(crate) struct OpenModel {
     pub format: Option<MelFormat>,
     kind: EmbeddingKind,
     dim: u32,
+    /// The graph that runs, where the user left it to us, once that is known.
+    chosen: OnceLock<Precision>,
 }
 
 impl OpenModel {
@@ -49,7 +51,8 @@ impl OpenModel {
             Some(classes) if scores_flow(manifest, &plan) => (EmbeddingKind::ClassScores, classes.len()),
             _ => (EmbeddingKind::Embedding, plan.dim),
         };
-        Ok(Self { kind, dim: u32::try_from(dim).unwrap_or(u32::MAX), format, plan, options, package })
+        let dim = u32::try_from(dim).unwrap_or(u32::MAX);
+        Ok(Self { kind, dim, format, plan, options, package, chosen: OnceLock::new() })
     }
 
     /// Whether each buffer is a window.
@@ -104,9 +107,34 @@ impl OpenModel {
         caps
     }
 
-    /// The precision that runs, in words.
+    /// Says which graph runs, where the user left it to us: the quickest on this machine. It may take some seconds, the
+    /// first time. The options to open an engine with.
+    ///
+    /// # Errors
+    /// None that opening would not have.
+    pub fn choose(&self) -> Result<EncoderOptions, EncoderError> {
+        let precision = match self.options.precision {
+            Some(asked) => asked,
+            None => listen_encoder::quickest(&self.package, &self.options)?,
+        };
+        let precision = *self.chosen.get_or_init(|| precision);
+        Ok(EncoderOptions { precision: Some(precision), ..self.options.clone() })
+    }
+
+    /// Windows in a batch that the graph which runs can take.
+    pub fn max_batch(&self) -> Option<u32> {
+        let precision = self.chosen.get().unwrap_or(&self.plan.precision);
+        self.package.manifest().encoder.graphs.get(precision).and_then(|graph| graph.max_batch)
+    }
+
+    /// The precision that runs, in words; `auto` until it is known.
     pub fn precision(&self) -> &'static str {
-        match self.plan.precision {
+        let one = self.package.manifest().encoder.graphs.len() == 1;
+        let known = self.options.precision.is_some() || one;
+        let Some(precision) = self.chosen.get().copied().or(known.then_some(self.plan.precision)) else {
+            return "auto";
+        };
+        match precision {
             Precision::Fp32 => "fp32",
             Precision::Fp16 => "fp16",
             Precision::Bf16 => "bf16",

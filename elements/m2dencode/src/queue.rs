@@ -201,10 +201,9 @@ impl Queue {
     }
 
     /// A job begins to load the engine: its number.
-    pub fn loading(&self, limits: Limits) -> u64 {
+    pub fn loading(&self) -> u64 {
         let mut state = self.lock();
         state.generation += 1;
-        state.limits = limits;
         state.engine = Engine::Loading(state.generation);
         state.generation
     }
@@ -214,13 +213,19 @@ impl Queue {
         matches!(self.lock().engine, Engine::Loading(current) if current == job)
     }
 
-    /// The job has ended; whether anybody still wants what it loaded.
-    pub fn loaded(&self, job: u64, engine: Option<Arc<dyn Windows>>) -> bool {
+    /// The job has ended; whether anybody still wants what it loaded, with what its graph allows a batch.
+    pub fn loaded(&self, job: u64, engine: Option<(Arc<dyn Windows>, Limits)>) -> bool {
         let mut state = self.lock();
         if !matches!(state.engine, Engine::Loading(current) if current == job) {
             return false;
         }
-        state.engine = engine.map_or(Engine::Failed, Engine::Ready);
+        state.engine = match engine {
+            Some((engine, limits)) => {
+                state.limits = limits;
+                Engine::Ready(engine)
+            }
+            None => Engine::Failed,
+        };
         drop(state);
         self.changed.notify_all();
         true

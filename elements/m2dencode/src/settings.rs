@@ -37,7 +37,7 @@ choice!(
 choice!(
     /// Which of the package's graphs.
     Precision, "GstM2dEncodePrecision", {
-        Auto = "auto": "The package's most exact graph",
+        Auto = "auto": "The graph that is quickest on this machine",
         Fp32 = "fp32": "float32",
         Fp16 = "fp16": "float16",
         Bf16 = "bf16": "bfloat16",

@@ -184,9 +184,10 @@ pub(crate) fn registrations(
 
 /// TensorRT with its engines kept on disk.
 fn tensorrt(device: i32, setup: &Setup<'_>) -> Result<ExecutionProviderDispatch, RuntimeError> {
-    let directory = setup.cache_dir.map(Path::to_owned).or_else(default_cache_dir).ok_or_else(|| {
-        Provider::TensorRt.missing("no directory for its engines: neither XDG_CACHE_HOME nor HOME is set")
-    })?;
+    let directory =
+        setup.cache_dir.map(Path::to_owned).or_else(|| cache_dir("tensorrt")).ok_or_else(|| {
+            Provider::TensorRt.missing("no directory for its engines: neither XDG_CACHE_HOME nor HOME is set")
+        })?;
     std::fs::create_dir_all(&directory)
         .map_err(|error| Provider::TensorRt.missing(format_args!("{}: {error}", directory.display())))?;
     let path = directory
@@ -238,11 +239,11 @@ fn openvino(setup: &Setup<'_>) -> ExecutionProviderDispatch {
         .error_on_failure()
 }
 
-/// `$XDG_CACHE_HOME/gst-listen/tensorrt`, or the same under `~/.cache`.
-fn default_cache_dir() -> Option<PathBuf> {
+/// `$XDG_CACHE_HOME/gst-listen/NAME`, or the same under `~/.cache`.
+pub(crate) fn cache_dir(name: &str) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
-    Some(base.join("gst-listen").join("tensorrt"))
+    Some(base.join("gst-listen").join(name))
 }
 
 #[cfg(test)]
