@@ -91,6 +91,7 @@ impl Piece {
 ///   two seconds at the end of a recording is then that of a recording of two seconds, not of two seconds among eight
 ///   of the mean level. An encoder of one length only (`min_frames` = window) gets its window filled.
 /// * `repeat`: what there is `floor(window / valid)` times, then digital silence, up to the window (models.md 1.2).
+/// * `repeat_cut`: what there is again and again, the last time as far as it fits.
 /// * `silence`: the front end's value for digital silence, up to the window.
 ///
 /// `per_window` statistics are those of the real frames, before padding.
@@ -241,6 +242,12 @@ impl Preparer {
             ShortPad::Repeat => {
                 while real > 0 && data.len() + real <= len {
                     data.extend_from_within(..real);
+                }
+                silence
+            }
+            ShortPad::RepeatCut => {
+                while real > 0 && data.len() < len {
+                    data.extend_from_within(..real.min(len - data.len()));
                 }
                 silence
             }

@@ -91,6 +91,29 @@ fn padding_with_silence_is_not_padding_after_normalisation() {
 }
 
 #[test]
+fn a_short_window_is_repeated_as_far_as_it_fits_or_as_often_as_it_fits_whole() {
+    let stream: Vec<f32> = (0..32 * 64).map(|i| (i as f32 * 0.37).sin()).collect();
+    let clip = |pad: &str, frames: &[f32]| {
+        let folder = changed("tiny-clip", |m, _| {
+            m["window"]["short_pad"] = json!(pad);
+            m["window"]["edge"] = json!("rolling");
+            m["normalize"] = json!({"kind": "none"});
+            m["self_test"] = json!(null);
+        });
+        let (package, options) = (open(folder.path()), EncoderOptions::default());
+        let mut model = EncoderModel::load(&package, &options).unwrap();
+        encode(&mut model, &jobs(&package, &options, frames, usize::MAX), 1).swap_remove(0).data
+    };
+    // 12 frames: twice whole, and 8 more.
+    let short = &stream[..12 * 64];
+    let cut = [short, short, &short[..8 * 64]].concat();
+    assert!(worst(&clip("repeat_cut", short), &clip("silence", &cut)) < 1e-6);
+    let whole = [short, short].concat();
+    assert!(worst(&clip("repeat", short), &clip("silence", &whole)) < 1e-6);
+    assert!(worst(&clip("repeat", short), &clip("repeat_cut", short)) > 1e-3, "they are not the same");
+}
+
+#[test]
 fn an_encoder_of_one_length_has_its_last_window_filled() {
     let folder = changed("tiny-tokens", |m, _| {
         m["window"]["min_frames"] = json!(64);

@@ -197,8 +197,10 @@ pub struct Streaming {
 pub enum ShortPad {
     /// Zeros after normalisation: the mean level, not silence.
     ZeroNormalized,
-    /// What there is, again and again.
+    /// What there is, as often as it fits whole, then digital silence.
     Repeat,
+    /// What there is, again and again, the last time as far as it fits.
+    RepeatCut,
     /// The front end's value for digital silence, normalised.
     Silence,
 }
