@@ -34,7 +34,7 @@
 //! Passed on to `clapmatch`: `labels` `labels-file` `prompt` `background` `score` `threshold` `offset-threshold`
 //! `smoothing` `min-duration` `hold-time` `top-k` `update-interval` `language` `post-messages` `interval`. Passed on to
 //! `m2dencode`: `model` `accept-license` `onnxruntime` `execution-provider` `device` `precision` `window` `hop` `edge`
-//! `output` `intra-op-threads` `workers` `max-batch` `max-wait` `inference-latency` `overload` `gate` `watchdog`.
+//! `output` `window-mode` `intra-op-threads` `workers` `max-batch` `max-wait` `inference-latency` `overload` `gate` `watchdog`.
 
 use gst::glib;
 use gst::prelude::*;

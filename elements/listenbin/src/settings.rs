@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use gst::glib;
 use gst::prelude::*;
 use gst_listen_clapmatch::{ClapMatch, Score};
-use gst_listen_m2dencode::{Edge, ExecutionProvider, M2dEncode, Output, Overload, Precision};
+use gst_listen_m2dencode::{Edge, ExecutionProvider, M2dEncode, Output, Overload, Precision, WindowMode};
 
 use crate::channel::Mode;
 
@@ -32,6 +32,7 @@ const PASSED: &[(Owner, &[&str])] = &[
         Owner::Encode,
         &["window", "hop", "edge", "output", "intra-op-threads", "workers", "max-batch", "max-wait"],
     ),
+    (Owner::Encode, &["window-mode"]),
     (Owner::Encode, &["inference-latency", "overload", "gate", "watchdog"]),
 ];
 
@@ -171,7 +172,7 @@ fn copy(spec: &glib::ParamSpec) -> Option<glib::ParamSpec> {
         };
     }
     numbers!(ParamSpecUInt, ParamSpecUInt64, ParamSpecInt, ParamSpecDouble);
-    choices!(ExecutionProvider, Precision, Edge, Output, Overload, Score);
+    choices!(ExecutionProvider, Precision, Edge, Output, WindowMode, Overload, Score);
     if let Some(spec) = spec.downcast_ref::<glib::ParamSpecBoolean>() {
         let builder = glib::ParamSpecBoolean::builder(name).nick(nick).blurb(blurb);
         return Some(builder.default_value(spec.default_value()).flags(spec.flags()).build());

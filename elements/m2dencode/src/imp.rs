@@ -11,7 +11,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_listen_common::LONGEST_TIME;
-use gst_listen_common::caps::{embedding_template, mel_template};
+use gst_listen_common::caps::{embedding_template, mel_template, waveform_template};
 use gst_listen_common::progress::Progress;
 
 use crate::engine::{self, Open};
@@ -320,6 +320,7 @@ impl ElementImpl for M2dEncode {
                 .field("rate", gst::IntRange::new(1, i32::MAX))
                 .build();
             let mut sink = mel_template();
+            sink.merge(waveform_template());
             sink.merge(samples);
             let always = gst::PadPresence::Always;
             let template = |name, direction, caps: &gst::Caps| {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use gst::ClockTime;
-use gst_listen_common::caps::{EdgeCaps, EmbeddingCaps, EmbeddingKind, MelFormat};
+use gst_listen_common::caps::{EdgeCaps, EmbeddingCaps, EmbeddingKind, MelFormat, WaveformCaps};
 use listen_encoder::{EncoderError, EncoderOptions, Plan};
 use listen_package::{ClipPooling, Edge, Manifest, Output, Package, Precision};
 
@@ -74,12 +74,17 @@ impl OpenModel {
     pub fn sink_caps(&self) -> gst::Caps {
         match &self.format {
             Some(format) => gst::Caps::from(format.to_structure()),
-            None => gst::Caps::builder("audio/x-raw")
-                .field("format", "F32LE")
-                .field("layout", "interleaved")
-                .field("channels", 1)
-                .field("rate", i32::try_from(self.plan.sample_rate).unwrap_or(i32::MAX))
-                .build(),
+            None => {
+                let rate = self.plan.sample_rate;
+                let mut caps = gst::Caps::from(WaveformCaps::structure(rate));
+                let audio = gst::Caps::builder("audio/x-raw")
+                    .field("format", "F32LE")
+                    .field("layout", "interleaved")
+                    .field("channels", 1)
+                    .field("rate", i32::try_from(rate).unwrap_or(i32::MAX));
+                caps.merge(audio.build());
+                caps
+            }
         }
     }
 

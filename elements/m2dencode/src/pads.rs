@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst::{ClockTime, FlowError, FlowSuccess};
-use gst_listen_common::caps::{MIXED, MelCaps};
+use gst_listen_common::caps::{MEDIA_TYPE, MIXED, MelCaps, WaveformCaps};
 use gst_listen_common::errors;
 use listen_encoder::WindowJob;
 
@@ -181,7 +181,19 @@ impl M2dEncode {
     /// The channel of a stream that fits the package.
     fn channel(&self, model: &OpenModel, caps: &gst::CapsRef) -> Result<i32, gst::ErrorMessage> {
         let Some(format) = &model.format else {
-            let channel = caps.structure(0).and_then(|s| s.get::<i32>("channel").ok());
+            let structure = caps.structure(0);
+            if structure.is_some_and(|structure| structure.name() == MEDIA_TYPE) {
+                let found = WaveformCaps::from_caps(caps).map_err(|error| errors::caps(&error))?;
+                let (expected, found_rate) = (model.plan.sample_rate, found.rate);
+                return match found_rate == expected {
+                    true => Ok(found.channel),
+                    false => Err(gst::error_msg!(
+                        gst::CoreError::Negotiation,
+                        ("{} takes {expected} samples a second, found {found_rate}", model.package.space())
+                    )),
+                };
+            }
+            let channel = structure.and_then(|s| s.get::<i32>("channel").ok());
             let expected = model.sink_caps();
             return match caps.can_intersect(&expected) {
                 true => Ok(channel.unwrap_or(MIXED)),

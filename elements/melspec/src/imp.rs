@@ -11,8 +11,8 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_audio::AudioInfo;
 use gst_listen_common::LONGEST_TIME;
-use gst_listen_common::caps::mel_template;
 
+use crate::format;
 use crate::settings::{Edge, Log, MelNorm, MelScale, Preset, Settings, Spectrum, Switch, Triangles};
 use crate::stream::Stream;
 
@@ -294,7 +294,7 @@ impl ElementImpl for MelSpec {
             gst::subclass::ElementMetadata::new(
                 "Log-mel spectrogram",
                 "Filter/Analyzer/Audio",
-                "Turns audio into log-mel frames, as the encoder downstream asks for them",
+                "Turns audio into log-mel frames, or hands on its samples, as the encoder downstream asks for it",
                 env!("CARGO_PKG_AUTHORS"),
             )
         });
@@ -314,7 +314,7 @@ impl ElementImpl for MelSpec {
             };
             vec![
                 template("sink", gst::PadDirection::Sink, &audio),
-                template("src", gst::PadDirection::Src, &mel_template()),
+                template("src", gst::PadDirection::Src, &format::template()),
             ]
         });
         TEMPLATES.as_ref()

@@ -5,7 +5,8 @@
 //!
 //! The front end is the peer's: `m2dencode` asks for its package's. Only where nobody downstream asks, or to say
 //! beforehand what is expected, its own properties count; what they say and the peer contradicts is an error that
-//! names both front ends.
+//! names both front ends. Where the package's graph has its front end inside, the peer asks for `tensor-id=waveform`: then
+//! the samples themselves go on, as float32.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=street.flac ! decodebin ! audioconvert ! audioresample \
@@ -34,6 +35,7 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod format;
 mod imp;
 mod negotiate;
 mod queries;

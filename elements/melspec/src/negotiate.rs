@@ -3,9 +3,10 @@
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_audio::AudioInfo;
-use gst_listen_common::caps::{CapsError, MIXED, MelCaps, MelFormat, mel_template};
+use gst_listen_common::caps::{CapsError, MIXED};
 use listen_features::FrontEndError;
 
+use crate::format::{self, Format};
 use crate::imp::{Audio, CAT, MelSpec};
 use crate::settings::{Preset, Settings};
 use crate::stream::Stream;
@@ -13,23 +14,23 @@ use crate::stream::Stream;
 /// What downstream takes.
 pub(crate) enum Asked {
     /// These formats, best first.
-    Formats(Vec<MelFormat>),
-    /// Any mel stream, or caps that leave some of the front end open.
+    Formats(Vec<Format>),
+    /// Anything of ours, or caps that leave some of the front end open.
     Open(gst::Caps),
-    /// No mel stream.
+    /// Nothing of ours.
     Nothing(gst::Caps),
 }
 
 /// Asks downstream what it takes.
 pub(crate) fn ask(srcpad: &gst::Pad) -> Asked {
     if srcpad.peer().is_none() {
-        return Asked::Open(mel_template());
+        return Asked::Open(format::template());
     }
-    let caps = srcpad.peer_query_caps(Some(&mel_template()));
+    let caps = srcpad.peer_query_caps(Some(&format::template()));
     if caps.is_empty() {
         return Asked::Nothing(srcpad.peer_query_caps(None));
     }
-    let formats: Vec<_> = caps.iter().flat_map(MelFormat::from_structure).collect();
+    let formats: Vec<_> = caps.iter().flat_map(Format::from_structure).collect();
     if formats.is_empty() { Asked::Open(caps) } else { Asked::Formats(formats) }
 }
 
@@ -38,6 +39,10 @@ pub(crate) fn ask(srcpad: &gst::Pad) -> Asked {
 pub(crate) enum Refused {
     #[error("{0}")]
     Pairing(#[from] CapsError),
+    #[error(
+        "{peer} takes samples, its package's front end is inside of the graph; the properties of {me} ask for log-mel frames"
+    )]
+    Samples { peer: String, me: String },
     #[error("the front end takes {expected} Hz, the audio has {found} Hz: put audioresample before melspec")]
     Rate { expected: u32, found: u32 },
     #[error("melspec gives {found}, downstream takes {expected}")]
@@ -51,25 +56,34 @@ pub(crate) fn choose(
     rate: u32,
     me: &str,
     peer: &str,
-) -> Result<MelFormat, Refused> {
+) -> Result<Format, Refused> {
+    let own = || Format::Mel(settings.own(Some(rate)));
     let format = match asked {
         Asked::Formats(formats) => {
-            let agrees = |format: &&MelFormat| settings.applied_to(format, Some(rate)) == **format;
-            let fits = |format: &&MelFormat| format.front_end.sample_rate == rate;
+            let agrees = |format: &&Format| match format {
+                Format::Mel(format) => settings.applied_to(format, Some(rate)) == *format,
+                Format::Samples(_) => settings.leave_the_front_end(),
+            };
+            let fits = |format: &&Format| format.sample_rate() == rate;
             let mut agreed = formats.iter().filter(agrees);
             match (agreed.clone().find(fits), agreed.next()) {
                 (Some(format), _) | (None, Some(format)) => format.clone(),
-                (None, None) => {
+                (None, None) => match formats.first() {
+                    Some(Format::Mel(format)) => {
+                        let own = settings.applied_to(format, Some(rate));
+                        let by_properties = format!("{me} (by its properties)");
+                        format.expect(&own, peer, &by_properties)?;
+                        Format::Mel(own)
+                    }
+                    Some(Format::Samples(_)) => {
+                        return Err(Refused::Samples { peer: peer.into(), me: me.into() });
+                    }
                     // `ask` gives at least one format.
-                    let Some(format) = formats.first() else { return Ok(settings.own(Some(rate))) };
-                    let own = settings.applied_to(format, Some(rate));
-                    let by_properties = format!("{me} (by its properties)");
-                    format.expect(&own, peer, &by_properties)?;
-                    own
-                }
+                    None => own(),
+                },
             }
         }
-        Asked::Open(_) | Asked::Nothing(_) => settings.own(Some(rate)),
+        Asked::Open(_) | Asked::Nothing(_) => own(),
     };
     let caps = || gst::Caps::from(format.to_structure());
     match asked {
@@ -81,7 +95,7 @@ pub(crate) fn choose(
         }
         _ => {}
     }
-    match format.front_end.sample_rate {
+    match format.sample_rate() {
         expected if expected != rate => Err(Refused::Rate { expected, found: rate }),
         _ => Ok(format),
     }
@@ -90,7 +104,7 @@ pub(crate) fn choose(
 /// The audio that can be taken, given what downstream asks.
 pub(crate) fn sink_caps(asked: &Asked, settings: &Settings, template: &gst::Caps) -> gst::Caps {
     let rates: Vec<_> = match asked {
-        Asked::Formats(formats) => formats.iter().map(|format| format.front_end.sample_rate).collect(),
+        Asked::Formats(formats) => formats.iter().map(Format::sample_rate).collect(),
         _ if settings.preset == Preset::Custom => return template.clone(),
         _ => vec![settings.own(None).front_end.sample_rate],
     };
@@ -147,7 +161,7 @@ impl MelSpec {
         };
         self.state().refused = None;
         let channel = if settings.channel == MIXED { audio.channel } else { settings.channel };
-        let caps = MelCaps { format: format.clone(), channel }.to_caps();
+        let caps = format.to_caps(channel);
         match self.restart(format, &audio.info) {
             Ok(drained) => {
                 if let Err(error) = self.push(drained) {
@@ -167,7 +181,7 @@ impl MelSpec {
     }
 
     /// Begins a stream of `format` if there is none of it: what the one before had inside.
-    fn restart(&self, format: MelFormat, info: &AudioInfo) -> Result<Vec<gst::Buffer>, FrontEndError> {
+    fn restart(&self, format: Format, info: &AudioInfo) -> Result<Vec<gst::Buffer>, FrontEndError> {
         let mut state = self.state();
         if state.stream.as_ref().is_some_and(|stream| stream.takes(&format, info.format())) {
             return Ok(Vec::new());

@@ -195,6 +195,11 @@ impl Settings {
         MelFormat { front_end, edge, ..base.clone() }
     }
 
+    /// Whether they say nothing about frames, so that what flows may as well be samples.
+    pub fn leave_the_front_end(&self) -> bool {
+        Settings { channel: self.channel, ..Settings::default() } == *self
+    }
+
     /// The format where nobody downstream asks for one.
     pub fn own(&self, rate: Option<u32>) -> MelFormat {
         self.applied_to(&MelFormat::new(FrontEnd::m2d_16k()), rate)

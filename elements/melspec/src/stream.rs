@@ -2,17 +2,19 @@
 
 use gst::ClockTime;
 use gst_audio::AudioFormat;
-use gst_listen_common::caps::{EdgeCaps, MelFormat};
+use gst_listen_common::caps::EdgeCaps;
 use gst_listen_common::reference::References;
 use gst_listen_common::timeline::{Continuity, Timeline};
-use listen_features::{Conditioning, ExactWindows, FrontEndError, LogMel, from_s16le};
+use listen_features::{Conditioning, ExactWindows, FrontEndError, LogMel, Plain, from_s16le};
+
+use crate::format::Format;
 
 /// Samples converted at a time.
 const CHUNK: usize = 4_096;
 
 /// Everything that belongs to one run of the stream.
 pub(crate) struct Stream {
-    format: MelFormat,
+    format: Format,
     conditioning: Conditioning,
     sample_format: AudioFormat,
     core: Core,
@@ -29,20 +31,23 @@ pub(crate) struct Stream {
 enum Core {
     Rolling(LogMel),
     Exact(ExactWindows),
+    Samples(Plain),
 }
 
 impl Stream {
-    pub fn new(format: MelFormat, sample_format: AudioFormat) -> Result<Self, FrontEndError> {
-        let front_end = &format.front_end;
-        let core = match format.edge {
-            EdgeCaps::Rolling => Core::Rolling(LogMel::new(front_end)?),
-            EdgeCaps::Exact { window, hop } => {
-                Core::Exact(ExactWindows::new(front_end, window as usize, hop as usize)?)
-            }
+    pub fn new(format: Format, sample_format: AudioFormat) -> Result<Self, FrontEndError> {
+        let core = match &format {
+            Format::Samples(_) => Core::Samples(Plain::default()),
+            Format::Mel(mel) => match mel.edge {
+                EdgeCaps::Rolling => Core::Rolling(LogMel::new(&mel.front_end)?),
+                EdgeCaps::Exact { window, hop } => {
+                    Core::Exact(ExactWindows::new(&mel.front_end, window as usize, hop as usize)?)
+                }
+            },
         };
         Ok(Self {
             core,
-            timeline: Timeline::new(front_end.sample_rate, 1),
+            timeline: Timeline::new(format.sample_rate(), 1),
             references: References::default(),
             given: 0,
             discont: true,
@@ -53,12 +58,12 @@ impl Stream {
         })
     }
 
-    pub fn format(&self) -> &MelFormat {
+    pub fn format(&self) -> &Format {
         &self.format
     }
 
     /// Whether it takes such samples and gives such frames.
-    pub fn takes(&self, format: &MelFormat, sample_format: AudioFormat) -> bool {
+    pub fn takes(&self, format: &Format, sample_format: AudioFormat) -> bool {
         self.format == *format && self.sample_format == sample_format
     }
 
@@ -67,6 +72,7 @@ impl Stream {
         let samples = match &self.core {
             Core::Rolling(mel) => mel.delay_samples(),
             Core::Exact(windows) => windows.delay_samples(),
+            Core::Samples(_) => 0,
         };
         self.timeline.duration(samples as u64)
     }
@@ -76,6 +82,7 @@ impl Stream {
         match &self.core {
             Core::Rolling(mel) => mel.bad_samples(),
             Core::Exact(windows) => windows.bad_samples(),
+            Core::Samples(plain) => plain.bad_samples(),
         }
     }
 
@@ -138,6 +145,7 @@ impl Stream {
         match &mut self.core {
             Core::Rolling(mel) => mel.reset(),
             Core::Exact(windows) => windows.reset(),
+            Core::Samples(_) => {}
         }
         self.timeline.reset();
         self.references.reset();
@@ -149,10 +157,12 @@ impl Stream {
         let mut frames = match &self.core {
             Core::Rolling(mel) => Frames::rolling(mel.frames_at_finish() * self.bytes_per_frame()),
             Core::Exact(_) => Frames::exact(1),
+            Core::Samples(_) => Frames::rolling(0),
         };
         match &mut self.core {
             Core::Rolling(mel) => mel.finish(|frame| frames.add(frame)),
             Core::Exact(windows) => windows.finish(|window| frames.add(window)),
+            Core::Samples(_) => {}
         }
         let buffers = self.stamp(frames, timeline);
         self.references.reset();
@@ -165,6 +175,7 @@ impl Stream {
         match &self.core {
             Core::Rolling(mel) => Frames::rolling(mel.frames_after(samples) * self.bytes_per_frame()),
             Core::Exact(windows) => Frames::exact(windows.windows_after(samples)),
+            Core::Samples(_) => Frames::rolling(samples * self.bytes_per_frame()),
         }
     }
 
@@ -197,11 +208,15 @@ impl Stream {
         match &mut self.core {
             Core::Rolling(mel) => mel.push(&self.chunk[..count], |frame| frames.add(frame)),
             Core::Exact(windows) => windows.push(&self.chunk[..count], |window| frames.add(window)),
+            Core::Samples(plain) => {
+                plain.mend(&mut self.chunk[..count]);
+                frames.add(&self.chunk[..count]);
+            }
         }
     }
 
     fn bytes_per_frame(&self) -> usize {
-        self.format.front_end.n_mels as usize * size_of::<f32>()
+        self.format.width() * size_of::<f32>()
     }
 
     fn stamped(&mut self, frames: Frames) -> impl Iterator<Item = gst::Buffer> + use<> {
@@ -211,17 +226,17 @@ impl Stream {
 
     /// Makes buffers of what was given, with the times of `timeline`.
     fn stamp(&mut self, frames: Frames, timeline: &Timeline) -> Vec<gst::Buffer> {
-        let hop = u64::from(self.format.front_end.hop_length);
+        let hop = u64::from(self.format.hop_length());
         let per_frame = self.bytes_per_frame();
         let buffers = frames.buffers.into_iter().filter(|bytes| !bytes.is_empty());
         buffers
             .map(|bytes| {
                 let count = (bytes.len() / per_frame) as u64;
-                let first = match self.format.edge {
+                let first = match self.format.edge() {
                     EdgeCaps::Rolling => self.given,
                     EdgeCaps::Exact { hop, .. } => self.given * u64::from(hop),
                 };
-                self.given += if self.format.edge == EdgeCaps::Rolling { count } else { 1 };
+                self.given += if self.format.edge() == EdgeCaps::Rolling { count } else { 1 };
                 let mut buffer = gst::Buffer::from_mut_slice(bytes);
                 // A buffer that was just made is not shared.
                 if let Some(buffer) = buffer.get_mut() {
@@ -261,7 +276,7 @@ impl Frames {
         Self { buffers: Vec::with_capacity(windows), rolling: false }
     }
 
-    /// Adds a frame (rolling) or a window (exact).
+    /// Adds frames (rolling) or a window (exact).
     fn add(&mut self, values: &[f32]) {
         if !self.rolling {
             self.buffers.push(Vec::with_capacity(size_of_val(values)));

@@ -27,7 +27,7 @@ fn row(package: &str, tensor: &str, k: usize) -> Vec<f32> {
 
 #[test]
 fn clip_embeddings_of_whole_windows_agree() {
-    for package in ["tiny-tokens", "tiny-frames", "tiny-clip", "tiny-tagger"] {
+    for package in ["tiny-tokens", "tiny-frames", "tiny-clip", "tiny-tagger", "tiny-wave"] {
         let heard = heard(package, Output::Clip, usize::MAX, 1);
         assert_eq!(heard.len(), 3);
         for (k, embedding) in heard.iter().enumerate().take(2) {
@@ -42,7 +42,7 @@ fn clip_embeddings_of_whole_windows_agree() {
 
 #[test]
 fn windows_that_the_end_cuts_short_agree_where_they_are_filled() {
-    for package in ["tiny-frames", "tiny-tagger"] {
+    for package in ["tiny-frames", "tiny-tagger", "tiny-wave"] {
         let heard = heard(package, Output::Clip, usize::MAX, 1);
         let found = cosine(&heard[2].data, &row(package, "embedding", 2));
         assert!(found >= 0.99999, "{package}: {found}");

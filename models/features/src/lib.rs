@@ -28,6 +28,7 @@
 //! * [`LogMel`]: the continuous stream (`edge=rolling`), [`log_mel`]: a whole recording at once.
 //! * [`ExactWindows`]: windows whose frames are those of the window cut out of the recording (`edge=exact`).
 //! * [`FrontEnd`]: every number that frames depend on, with those of published models as presets.
+//! * [`Plain`]: samples as they are, for models that have their front end inside.
 //! * [`Conditioning`]: what a model wants done to samples before.
 //! * [`Level`]: how loud a window of frames is; [`silence_value`]: the frames' value for digital silence.
 mod analysis;
@@ -40,6 +41,7 @@ mod filterbank;
 mod front_end;
 mod level;
 mod ln;
+mod plain;
 mod preset;
 mod samples;
 mod stream;
@@ -51,4 +53,5 @@ pub use exact::ExactWindows;
 pub use filterbank::{Filterbank, hz_to_mel, mel_to_hz};
 pub use front_end::{FrontEnd, Log, MelNorm, MelScale, PadMode, Spectrum, TriangleDomain, Window};
 pub use level::{Level, silence_value};
+pub use plain::Plain;
 pub use stream::{LogMel, log_mel};

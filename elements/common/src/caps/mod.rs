@@ -18,6 +18,13 @@
 //! | `edge` | string | `rolling`, or `exact` with `window` and `hop` (int, frames) |
 //! | `channel` | int | the channel that is heard, -1 = all mixed |
 //!
+//! | field of a stream of samples (a graph that has its front end inside) | type | meaning |
+//! |---|---|---|
+//! | `tensor-id` | string | `waveform` |
+//! | `dims` | array | `<0, 1>`: any number of samples, in [-1, 1] |
+//! | `rate` | int | Hz |
+//! | `channel` | int | as above |
+//!
 //! | field of an embedding stream | type | meaning |
 //! |---|---|---|
 //! | `tensor-id` | string | `audio-embedding`, or `class-scores` where a package is a tagger and gives its classes' scores |
@@ -39,15 +46,19 @@ mod embedding;
 mod error;
 mod fields;
 mod mel;
+mod waveform;
 
 pub use embedding::{EmbeddingCaps, EmbeddingKind, embedding_template};
 pub use error::CapsError;
 pub use mel::{EdgeCaps, MelCaps, MelFormat, mel_template};
+pub use waveform::{WaveformCaps, waveform_template};
 
 /// The media type of tensors.
 pub const MEDIA_TYPE: &str = "tensor/strided";
 /// `tensor-id` of a mel stream.
 pub const LOG_MEL: &str = "log-mel";
+/// `tensor-id` of a stream of samples.
+pub const WAVEFORM: &str = "waveform";
 /// `tensor-id` of an embedding stream.
 pub const AUDIO_EMBEDDING: &str = "audio-embedding";
 /// `tensor-id` of a tagger's scores, one row per window, in the order of the package's classes.
