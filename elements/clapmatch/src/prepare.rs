@@ -178,8 +178,8 @@ fn source(package: &Package) -> Result<Arc<Mutex<LabelSource>>, ListenError> {
     Ok(source)
 }
 
-/// The labels of `labels` and `labels-file` together; without either the package's own, where it has a table of them.
-/// `None` is left to a package with classes.
+/// The labels of `labels` and `labels-file` together; without either the package's own: `None` where it has classes, else
+/// its table of labels.
 fn labels(listen: &Listen, package: &Package) -> Result<Option<LabelList>, ListenError> {
     let of = |property| move |source| ListenError::List { property, source };
     let written = listen.labels.as_deref().map(LabelList::parse).transpose().map_err(of("labels"))?;
@@ -193,7 +193,11 @@ fn labels(listen: &Listen, package: &Package) -> Result<Option<LabelList>, Liste
             Some(LabelList::new(both).map_err(of("labels and labels-file together"))?)
         }
         (None, None) => match &package.manifest().label_embeddings {
-            Some(table) if package.manifest().clap.is_some() => {
+            // A class has no cosine: the table is what can be compared then.
+            Some(table)
+                if package.manifest().clap.is_some()
+                    && (package.classes().is_none() || listen.score == crate::settings::Score::Cosine) =>
+            {
                 let all = table.labels.iter().map(listen_zeroshot::Label::new).collect();
                 Some(LabelList::new(all).map_err(of("the package's label_embeddings"))?)
             }

@@ -224,7 +224,8 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 .build(),
             text("labels", "Labels",
                 "Sounds to listen for, with ; between them. \\; is a semicolon in a label (gst-launch takes one backslash away). They add to those of \
-                 labels-file. Without any, the package's own labels are listened for, where it has some."),
+                 labels-file. Of a package with classes (a tagger, a probe) a label that names one is that class. Without any, the \
+                 package's own classes or labels are listened for, where it has some."),
             text("labels-file", "File of labels",
                 "JSON file of sounds to listen for, each with names by language, prompts, thresholds, durations and group."),
             text("prompt", "Prompt templates",

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use crate::error::MatchError;
 use crate::event::{Change, EndReason, Event, EventIds, Span};
-use crate::matcher::{MatchError, Matcher};
+use crate::matcher::Matcher;
 use crate::rules::{Rule, Settings, SettingsError};
 use crate::smoothing::Smoother;
 use crate::tracker::{Sample, Standing, Tracker};

@@ -25,12 +25,14 @@
 //! ```
 
 mod detector;
+mod error;
 mod event;
 mod json;
 mod labels;
 mod labels_file;
 mod line;
 mod matcher;
+mod mixed;
 mod near;
 mod rules;
 mod score;
@@ -43,6 +45,7 @@ mod time;
 mod tracker;
 
 pub use detector::{Counts, Detector, LabelScore};
+pub use error::MatchError;
 pub use event::{Change, EndReason, Event, EventIds, Span};
 pub use json::{Source, Window, event_line, score_line};
 pub use labels::{
@@ -50,7 +53,7 @@ pub use labels::{
 };
 pub use labels_file::FileError;
 pub use line::text_line;
-pub use matcher::{MatchError, MatchOptions, Matcher, TextSpace};
+pub use matcher::{MatchOptions, Matcher, TextSpace};
 pub use rules::{Rule, Settings, SettingsError};
 pub use score::{Background, Defaults, ScaleError, ScoreKind};
 pub use smoothing::{MAX_SMOOTHING, Smoothing};

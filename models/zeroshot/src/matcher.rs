@@ -2,7 +2,9 @@
 
 use listen_package::Clap;
 
+use crate::error::MatchError;
 use crate::labels::LabelList;
+use crate::mixed::Mixed;
 use crate::near::{same_form, shown};
 use crate::score::{Background, Defaults, Scale, ScaleError, ScoreKind, to_unit};
 use crate::tagger::ClassMatch;
@@ -35,100 +37,6 @@ pub struct TextSpace {
     pub background: Option<Background>,
 }
 
-/// Labels that cannot be compared with a package's embeddings, or an embedding that is of another kind.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MatchError {
-    /// The text tower said no.
-    #[error(transparent)]
-    Text(#[from] TextError),
-    /// The package's numbers make no scores.
-    #[error(transparent)]
-    Scale(#[from] ScaleError),
-    /// A prompt template without a place for the label.
-    #[error("prompt {template:?} has no {{}} that the label could be put into")]
-    Template {
-        /// The template.
-        template: String,
-    },
-    /// A label's own prompt that says nothing to the tower.
-    #[error(
-        "label {label:?}: the package cannot embed its prompt {prompt:?}: its tokenizer knows no part of it"
-    )]
-    Prompt {
-        /// The label.
-        label: String,
-        /// The prompt.
-        prompt: String,
-    },
-    /// A sound is both listened for and told apart from.
-    #[error("{label:?} is both label and background")]
-    BackgroundIsLabel {
-        /// The sound.
-        label: String,
-    },
-    /// Text embeddings of another length than the package says.
-    #[error("the text tower gives {found} values for {text:?}, the package says {expected}")]
-    TextDim {
-        /// The text.
-        text: String,
-        /// Length found.
-        found: usize,
-        /// Length expected.
-        expected: usize,
-    },
-    /// A text embedding without direction.
-    #[error("the embedding of {text:?} is zero or not finite")]
-    NoDirection {
-        /// The text.
-        text: String,
-    },
-    /// A sound embedding of another length.
-    #[error("an embedding of {found} values came, the labels were embedded with {expected}")]
-    Dim {
-        /// Length found.
-        found: usize,
-        /// Length expected.
-        expected: usize,
-    },
-    /// A tagger has no cosines.
-    #[error("score=cosine: the package has fixed classes, which have no cosine")]
-    NoCosine,
-    /// There is no list of classes to fall back to.
-    #[error("labels must be given: the package has a text tower and no classes of its own")]
-    NoLabels,
-    /// The package has nothing that labels could be compared with.
-    #[error(
-        "the package has neither text (keys clap with text or label_embeddings) nor classes (key tagger)"
-    )]
-    NoText,
-    /// The package's classes are no list of labels.
-    #[error("the package's classes: {0}")]
-    ClassNames(#[from] crate::labels::LabelError),
-    /// A file of the package could not be read.
-    #[error(transparent)]
-    Package(#[from] listen_package::PackageError),
-    /// A graph of the package failed.
-    #[error(transparent)]
-    Runtime(#[from] listen_runtime::RuntimeError),
-    /// A class that the package does not have.
-    #[error("the package has no class {class:?}{}", crate::near::hint(near))]
-    UnknownClass {
-        /// The class.
-        class: String,
-        /// Classes like it.
-        near: Vec<String>,
-    },
-    /// A classifier's graph gave another number of scores.
-    #[error("the classifier gives {found} scores for {expected} classes")]
-    ClassCount {
-        /// Scores found.
-        found: usize,
-        /// Classes expected.
-        expected: usize,
-    },
-}
-
 /// Compares embeddings with labels: one embedding in, one score a label out.
 ///
 /// A label's vector is the mean of the unit vectors of its prompts (its own, or the templates filled with it, with
@@ -152,6 +60,9 @@ pub enum MatchError {
 /// A **cosine** score is the cosine; background labels play no part. Its default thresholds are the cosines at which
 /// the calibrated score would reach the package's, label by label (first three rows).
 ///
+/// Labels that name classes of a package's classifier ([`crate::LabelSource::Both`]) have that classifier's scores and
+/// thresholds, beside text labels in one list.
+///
 /// An embedding of zeros or with a value that is not finite has the lowest score with every label.
 #[derive(Debug)]
 pub struct Matcher {
@@ -168,6 +79,7 @@ pub struct Matcher {
 enum By {
     Text(TextMatch),
     Classes(ClassMatch),
+    Mixed(Mixed),
 }
 
 #[derive(Debug)]
@@ -222,6 +134,13 @@ impl Matcher {
         Matcher { labels, kind, dim, by, cosines: Vec::new(), unit: vec![0.0; dim] }
     }
 
+    /// A matcher whose labels are of two: `named` says of which of them each is, in the order of both.
+    pub(crate) fn mixed(labels: LabelList, text: Matcher, classes: Matcher, named: Vec<bool>) -> Matcher {
+        let (kind, dim) = (text.kind, text.dim);
+        let by = By::Mixed(Mixed::new(text, classes, named));
+        Matcher { labels, kind, dim, by, cosines: Vec::new(), unit: Vec::new() }
+    }
+
     /// What is listened for.
     pub fn labels(&self) -> &LabelList {
         &self.labels
@@ -241,6 +160,7 @@ impl Matcher {
     pub fn defaults(&self, label: usize) -> Defaults {
         let thresholds = match &self.by {
             By::Classes(_) => Some(PROBABILITY),
+            By::Mixed(mixed) => return mixed.defaults(label),
             By::Text(text) if self.kind == ScoreKind::Calibrated => {
                 Some((text.thresholds.0 as f32, text.thresholds.1 as f32))
             }
@@ -266,6 +186,7 @@ impl Matcher {
         }
         let text = match &mut self.by {
             By::Classes(classes) => return classes.scores(embedding, out),
+            By::Mixed(mixed) => return mixed.scores(embedding, out),
             By::Text(text) => text,
         };
         if !to_unit(embedding, &mut self.unit) {
@@ -285,11 +206,17 @@ impl Matcher {
 
     /// The cosine of a label and the last embedding; a class has none, nor has anything without an embedding.
     pub fn cosine(&self, label: usize) -> Option<f32> {
+        if let By::Mixed(mixed) = &self.by {
+            return mixed.cosine(label);
+        }
         self.cosines.get(label).copied().filter(|cosine| label < self.labels.len() && !cosine.is_nan())
     }
 
     /// The last window had no embedding.
     pub(crate) fn forget_cosines(&mut self) {
+        if let By::Mixed(mixed) = &mut self.by {
+            mixed.forget_cosines();
+        }
         self.cosines.fill(f32::NAN);
     }
 }

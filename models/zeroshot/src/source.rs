@@ -3,8 +3,9 @@
 use listen_package::Package;
 use listen_runtime::{Session, SessionOptions, Tensor, TensorRef};
 
+use crate::error::MatchError;
 use crate::labels::LabelList;
-use crate::matcher::{MatchError, MatchOptions, Matcher, TextSpace};
+use crate::matcher::{MatchOptions, Matcher, TextSpace};
 use crate::score::{Background, ScoreKind};
 use crate::tagger::{Classes, Classifier};
 use crate::text::{Table, TextError, TextTower};
@@ -23,6 +24,16 @@ pub enum LabelSource {
     },
     /// The classes of a tagger.
     Classes(Classes),
+    /// A classifier on embeddings that are compared with text as well: a label that names a class is that class, any other
+    /// is text.
+    Both {
+        /// Makes embeddings of the labels.
+        tower: Box<dyn TextTower>,
+        /// What makes scores of cosines.
+        space: TextSpace,
+        /// The classifier.
+        classes: Classes,
+    },
 }
 
 impl std::fmt::Debug for LabelSource {
@@ -32,56 +43,92 @@ impl std::fmt::Debug for LabelSource {
                 f.debug_struct("Text").field("dim", &tower.dim()).finish_non_exhaustive()
             }
             LabelSource::Classes(classes) => f.debug_tuple("Classes").field(classes).finish(),
+            LabelSource::Both { tower, classes, .. } => f
+                .debug_struct("Both")
+                .field("dim", &tower.dim())
+                .field("classes", classes)
+                .finish_non_exhaustive(),
         }
     }
 }
 
 impl LabelSource {
-    /// Loads what the package has: text before classes.
+    /// Loads what the package has: text, classes, or both.
     pub fn open(package: &Package, options: &SessionOptions) -> Result<LabelSource, MatchError> {
         let manifest = package.manifest();
+        let classes = classes(package, options)?;
         let texts = manifest.text.is_some() || manifest.label_embeddings.is_some();
-        if let Some(clap) = manifest.clap.clone().filter(|_| texts) {
-            let background = match &clap.calibration {
-                Some(calibration) => {
-                    let (shape, data) = package.tensor_f32(&calibration.file, "background")?;
-                    Some(Background::new(shape, data, clap.dim as usize)?)
-                }
-                None => None,
-            };
-            let tower = text_tower(package, options)?;
-            return Ok(LabelSource::Text { tower, space: TextSpace { clap, background } });
-        }
-        let (Some(tagger), Some(names)) = (&manifest.tagger, package.classes()) else {
-            return Err(MatchError::NoText);
+        let Some(clap) = manifest.clap.clone().filter(|_| texts) else {
+            return classes.map(LabelSource::Classes).ok_or(MatchError::NoText);
         };
-        let names = names.to_vec();
-        let classes = match (&tagger.file, &tagger.input, &tagger.output) {
-            (Some(file), Some(input), Some(output)) => {
-                let session = load(package, file, options)?;
-                let dim = manifest.clip_dim() as usize;
-                let graph = OnnxClassifier { session, input: input.clone(), output: output.clone() };
-                Classes::with_graph(names, tagger.activation, dim, graph)
+        let background = match &clap.calibration {
+            Some(calibration) => {
+                let (shape, data) = package.tensor_f32(&calibration.file, "background")?;
+                Some(Background::new(shape, data, clap.dim as usize)?)
             }
-            _ => Classes::new(names, tagger.activation),
+            None => None,
         };
-        Ok(LabelSource::Classes(classes))
+        let (tower, space) = (text_tower(package, options)?, TextSpace { clap, background });
+        Ok(match classes {
+            Some(classes) => LabelSource::Both { tower, space, classes },
+            None => LabelSource::Text { tower, space },
+        })
     }
 
     /// A matcher for labels; with fixed classes, `None` is all of them.
+    ///
+    /// Of a package with both, a label is a class where its text names one and it has no prompts of its own, or all its
+    /// prompts name classes; any other label is text. A class has no cosine: with [`ScoreKind::Cosine`] every label is text.
     pub fn matcher(
         &mut self,
         labels: Option<LabelList>,
         options: &MatchOptions,
     ) -> Result<Matcher, MatchError> {
+        let cosine = options.score == ScoreKind::Cosine;
         match self {
             LabelSource::Text { tower, space } => {
                 Matcher::new(&mut **tower, space, labels.ok_or(MatchError::NoLabels)?, options)
             }
-            LabelSource::Classes(_) if options.score == ScoreKind::Cosine => Err(MatchError::NoCosine),
+            LabelSource::Classes(_) if cosine => Err(MatchError::NoCosine),
             LabelSource::Classes(classes) => classes.select(labels),
+            LabelSource::Both { tower, space, .. } if cosine => {
+                Matcher::new(&mut **tower, space, labels.ok_or(MatchError::NoCosine)?, options)
+            }
+            LabelSource::Both { tower, space, classes } => {
+                let Some(labels) = labels else { return classes.select(None) };
+                let named = classes.named(&labels);
+                if named.iter().all(|&named| named) {
+                    return classes.select(Some(labels));
+                }
+                if !named.contains(&true) {
+                    return Matcher::new(&mut **tower, space, labels, options);
+                }
+                let part = |wanted: bool| {
+                    let chosen = labels.iter().zip(&named).filter(|(_, named)| **named == wanted);
+                    LabelList::new(chosen.map(|(label, _)| (**label).clone()).collect())
+                };
+                let text = Matcher::new(&mut **tower, space, part(false)?, options)?;
+                let classes = classes.select(Some(part(true)?))?;
+                Ok(Matcher::mixed(labels, text, classes, named))
+            }
         }
     }
+}
+
+/// The classifier of a package, if it has one.
+fn classes(package: &Package, options: &SessionOptions) -> Result<Option<Classes>, MatchError> {
+    let manifest = package.manifest();
+    let (Some(tagger), Some(names)) = (&manifest.tagger, package.classes()) else { return Ok(None) };
+    let names = names.to_vec();
+    let (Some(file), Some(input), Some(output)) = (&tagger.file, &tagger.input, &tagger.output) else {
+        return Ok(Some(Classes::new(names, tagger.activation)));
+    };
+    let session = load(package, file, options)?;
+    let dim = manifest.clip_dim() as usize;
+    let graph = OnnxClassifier { session, input: input.clone(), output: output.clone() };
+    let classes = Classes::with_graph(names, tagger.activation, dim, graph);
+    // As the encoder's side gives it what it classifies.
+    Ok(Some(if manifest.clap.is_some() { classes.of_unit_length() } else { classes }))
 }
 
 /// The text tower of a package: its graph, or its table of labels where it has no graph.

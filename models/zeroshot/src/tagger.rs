@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use listen_package::Activation;
 
+use crate::error::MatchError;
 use crate::labels::{Label, LabelList};
-use crate::matcher::{MatchError, Matcher};
+use crate::matcher::Matcher;
 use crate::near::{nearest, same_form, shown};
-use crate::score::sigmoid;
+use crate::score::{sigmoid, to_unit};
 
 /// A graph that makes class scores of an embedding.
 pub trait Classifier: Send {
@@ -26,6 +27,8 @@ pub struct Classes {
     activation: Activation,
     /// None where the embedding holds the scores already.
     graph: Option<Arc<Mutex<dyn Classifier>>>,
+    /// Whether the graph takes embeddings of unit length.
+    unit: bool,
 }
 
 impl fmt::Debug for Classes {
@@ -41,7 +44,7 @@ impl fmt::Debug for Classes {
 impl Classes {
     /// Classes whose scores are the values of the embedding itself.
     pub fn new(names: Vec<String>, activation: Activation) -> Classes {
-        Classes { dim: names.len(), names: names.into(), activation, graph: None }
+        Classes { dim: names.len(), names: names.into(), activation, graph: None, unit: false }
     }
 
     /// Classes whose scores a graph makes of embeddings of `dim` values.
@@ -52,7 +55,12 @@ impl Classes {
         graph: impl Classifier + 'static,
     ) -> Classes {
         let graph: Arc<Mutex<dyn Classifier>> = Arc::new(Mutex::new(graph));
-        Classes { names: names.into(), dim, activation, graph: Some(graph) }
+        Classes { names: names.into(), dim, activation, graph: Some(graph), unit: false }
+    }
+
+    /// The same, where embeddings are brought to unit length before the graph; one of zeros has the lowest scores.
+    pub fn of_unit_length(self) -> Classes {
+        Classes { unit: true, ..self }
     }
 
     /// The classes' names, in the order of the scores.
@@ -65,10 +73,7 @@ impl Classes {
     /// A label names a class by its text, or by its prompts where it has some: then its score is the highest of theirs.
     /// Case, spaces and underscores make no difference; of classes that are the same then, the first counts.
     pub fn select(&self, labels: Option<LabelList>) -> Result<Matcher, MatchError> {
-        let mut places: HashMap<String, usize> = HashMap::with_capacity(self.names.len());
-        for (class, name) in self.names.iter().enumerate() {
-            places.entry(same_form(name)).or_insert(class);
-        }
+        let places = self.places();
         let labels = match labels {
             Some(labels) => labels,
             None => {
@@ -93,8 +98,29 @@ impl Classes {
                 false => label.prompts.iter().map(place).collect(),
             })
             .collect::<Result<Vec<Vec<usize>>, MatchError>>()?;
-        let classes = ClassMatch { selected, values: vec![0.0; self.names.len()], of: self.clone() };
+        let (values, unit) = (vec![0.0; self.names.len()], vec![0.0; if self.unit { self.dim } else { 0 }]);
+        let classes = ClassMatch { selected, values, unit, of: self.clone() };
         Ok(Matcher::of_classes(labels, self.dim, classes))
+    }
+
+    /// Which labels name classes: by their text, or by every one of their prompts where they have some.
+    pub(crate) fn named(&self, labels: &LabelList) -> Vec<bool> {
+        let places = self.places();
+        let known = |name: &String| places.contains_key(&same_form(name));
+        let named = |label: &Label| match label.prompts.is_empty() {
+            true => known(&label.text),
+            false => label.prompts.iter().all(known),
+        };
+        labels.iter().map(|label| named(label)).collect()
+    }
+
+    /// The class that a name in the form of comparison means.
+    fn places(&self) -> HashMap<String, usize> {
+        let mut places = HashMap::with_capacity(self.names.len());
+        for (class, name) in self.names.iter().enumerate() {
+            places.entry(same_form(name)).or_insert(class);
+        }
+        places
     }
 }
 
@@ -104,6 +130,8 @@ pub(crate) struct ClassMatch {
     of: Classes,
     selected: Vec<Vec<usize>>,
     values: Vec<f32>,
+    /// The embedding at unit length, where the graph takes it so.
+    unit: Vec<f32>,
 }
 
 impl ClassMatch {
@@ -113,6 +141,14 @@ impl ClassMatch {
         match &self.of.graph {
             None => self.values.copy_from_slice(embedding),
             Some(graph) => {
+                let embedding = match self.of.unit {
+                    true if !to_unit(embedding, &mut self.unit) => {
+                        out.fill(0.0);
+                        return Ok(());
+                    }
+                    true => &self.unit,
+                    false => embedding,
+                };
                 // A classifier that panicked is asked again: it holds no state of ours.
                 let mut graph = graph.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let values = graph.classify(embedding)?;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use listen_package::Package;
+use listen_package::{Activation, Package};
 use listen_runtime::SessionOptions;
 use listen_zeroshot::{
-    LabelList, LabelSource, MatchOptions, OnnxTextTower, ScoreKind, Settings, TextTower, text_tower,
+    Classes, Classifier, LabelList, LabelSource, MatchError, MatchOptions, OnnxTextTower, ScoreKind,
+    Settings, TextTower, text_tower,
 };
 use safetensors::SafeTensors;
 
@@ -224,4 +225,77 @@ fn what_a_package_cannot_do_is_said() {
     }
     let error = text_tower(&package("tiny-tagger"), &SessionOptions::default()).err().unwrap().to_string();
     assert!(error.starts_with("the package has neither a text tower"), "{error}");
+}
+
+/// A probe of two classes: the first two values of the embedding that it is given.
+struct FirstTwo;
+
+impl Classifier for FirstTwo {
+    fn classify(&mut self, embedding: &[f32]) -> Result<Vec<f32>, MatchError> {
+        Ok(embedding[..2].to_vec())
+    }
+}
+
+/// tiny-tokens with a classifier of two classes on its embeddings, the second of which is a word of its tower as well.
+/// A word begins at 0.8.
+fn both() -> LabelSource {
+    let LabelSource::Text { tower, mut space } = source("tiny-tokens") else {
+        panic!("tiny-tokens has no text")
+    };
+    space.clap.default_threshold = 0.8;
+    let names = ["murmur", "high tone"].map(str::to_owned).to_vec();
+    let classes = Classes::with_graph(names, Activation::None, 16, FirstTwo).of_unit_length();
+    LabelSource::Both { tower, space, classes }
+}
+
+#[test]
+fn labels_that_name_classes_have_the_classifiers_scores_and_others_are_text() {
+    let text = |list: &str, embedding: &[f32]| {
+        let labels = LabelList::parse(list).unwrap();
+        let mut matcher = source("tiny-tokens").matcher(Some(labels), &MatchOptions::default()).unwrap();
+        let mut scores = [0.0; 2];
+        matcher.scores(embedding, &mut scores).unwrap();
+        scores
+    };
+    let labels = LabelList::parse("low tone;MURMUR;noise;high_tone").unwrap();
+    let mut matcher = both().matcher(Some(labels), &MatchOptions::default()).unwrap();
+    let mut embedding = [0.0f32; 16];
+    // Three times as long as a unit vector: the classifier takes it at unit length.
+    (embedding[0], embedding[1], embedding[5]) = (0.9, 1.8, 2.2248595);
+    let mut scores = [f32::NAN; 4];
+    matcher.scores(&embedding, &mut scores).unwrap();
+    let [low, noise] = text("low tone;noise", &embedding);
+    for (found, expected) in scores.into_iter().zip([low, 0.3, noise, 0.6]) {
+        assert!((found - expected).abs() < 1e-6, "{scores:?}: {found}, expected {expected}");
+    }
+    let cosines: Vec<bool> = (0..4).map(|label| matcher.cosine(label).is_some()).collect();
+    assert_eq!(cosines, [true, false, true, false]);
+    let onsets: Vec<f32> = (0..4).map(|label| matcher.defaults(label).thresholds.unwrap().0).collect();
+    assert_eq!(onsets, [0.8, 0.5, 0.8, 0.5]);
+    matcher.scores(&[0.0; 16], &mut scores).unwrap();
+    assert_eq!(scores, [0.0; 4]);
+}
+
+#[test]
+fn without_labels_the_classes_are_listened_for_and_cosines_are_of_texts() {
+    let all = both().matcher(None, &MatchOptions::default()).unwrap();
+    assert_eq!(all.labels().texts().collect::<Vec<_>>(), ["murmur", "high tone"]);
+    let cosine = MatchOptions { score: ScoreKind::Cosine, ..MatchOptions::default() };
+    let mut matcher = both().matcher(LabelList::parse("high tone").ok(), &cosine).unwrap();
+    matcher.scores(&truth("tiny-tokens", "embedding")[0], &mut [0.0]).unwrap();
+    assert!(matcher.cosine(0).is_some());
+    assert!(matches!(both().matcher(None, &cosine), Err(MatchError::NoCosine)));
+}
+
+#[test]
+fn prompts_of_its_own_make_a_class_name_a_text() {
+    let score = |prompts: &str| {
+        let json = format!(r#"[{{"label": "high tone", "prompts": [{prompts}]}}]"#);
+        let labels = LabelList::from_json(&json).unwrap();
+        let mut matcher = both().matcher(Some(labels), &MatchOptions::default()).unwrap();
+        matcher.scores(&truth("tiny-tokens", "embedding")[0], &mut [0.0]).unwrap();
+        matcher.cosine(0)
+    };
+    assert!(score(r#""a whistle""#).is_some());
+    assert!(score(r#""murmur", "high tone""#).is_none());
 }
