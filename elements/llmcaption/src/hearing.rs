@@ -10,6 +10,7 @@ use listen_captioner::{Embedding, Evidence, Scene, Sound};
 
 use crate::input;
 use crate::settings::{Settings, Trigger};
+use crate::writer::Backend;
 
 /// So many events that were not told of ask for a caption whatever the trigger: memory stays bounded.
 const MAX_UNTOLD: usize = 256;
@@ -221,8 +222,10 @@ impl Hearing {
             scene.said = evidence.said(now.saturating_sub(settings.context), now);
         }
         drop(evidence);
-        // The backends read no embeddings.
-        scene.embeddings.clear();
+        if settings.writer.backend != Backend::Local {
+            // The others read none.
+            scene.embeddings.clear();
+        }
         if scene.sounds.is_empty() {
             return None;
         }

@@ -11,6 +11,7 @@ use listen_captioner::{Evidence, Limits};
 
 use crate::hearing::Hearing;
 use crate::input::{self, Input};
+use crate::local::Loader;
 use crate::messages;
 use crate::open::{self, Open};
 use crate::pads::text_caps;
@@ -18,6 +19,7 @@ use crate::queue::{Question, Queue};
 use crate::settings::{self, Settings};
 use crate::task::Output;
 use crate::worker::Worker;
+use crate::writer::Backend;
 
 pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new("llmcaption", gst::DebugColorFlags::empty(), Some("What is heard as sentences"))
@@ -38,6 +40,8 @@ pub struct LlmCaption {
     output: Mutex<Output>,
     /// Who opens backends: tests put another one here.
     open: Mutex<Option<Open>>,
+    /// Loads the decoder of `backend=local`; `Some` while that writes.
+    loader: Mutex<Option<Arc<Loader>>>,
     /// Whether upstream is to be asked if it is live.
     pub(crate) ask_live: AtomicBool,
     pub(crate) live: AtomicBool,
@@ -104,6 +108,7 @@ impl ObjectSubclass for LlmCaption {
             input: Mutex::default(),
             output: Mutex::default(),
             open: Mutex::default(),
+            loader: Mutex::default(),
             ask_live: AtomicBool::new(true),
             live: AtomicBool::default(),
             complained: AtomicBool::default(),
@@ -211,6 +216,9 @@ impl ElementImpl for LlmCaption {
             }
             gst::StateChange::PausedToReady => {
                 // At once, also in mid-request.
+                if let Some(loader) = lock(&self.loader).take() {
+                    loader.stop();
+                }
                 let unanswered = self.queue.stop();
                 self.refuse(unanswered);
             }
@@ -253,6 +261,10 @@ impl LlmCaption {
     }
 
     pub(crate) fn set_input(&self, input: Input) {
+        let loader = lock(&self.loader).clone();
+        if let Some(loader) = loader {
+            loader.begin(&self.obj(), &input);
+        }
         *lock(&self.input) = Some(input);
     }
 
@@ -295,7 +307,10 @@ impl LlmCaption {
 
     fn start_worker(&self) -> Result<(), gst::StateChangeError> {
         let settings = self.settings();
-        let open = lock(&self.open).clone().unwrap_or_else(|| Arc::new(open::open));
+        let loader = Arc::new(Loader::new(&settings.writer));
+        *lock(&self.loader) = (settings.writer.backend == Backend::Local).then(|| loader.clone());
+        let own: Open = Arc::new(move |writer| open::open(writer, &loader));
+        let open = lock(&self.open).clone().unwrap_or(own);
         *self.hearing() = Hearing::new(self.evidence.clone());
         // Here, so that a bad setting fails the change of state.
         let opened = open(&settings.writer).map_err(|error| {
@@ -347,7 +362,8 @@ impl LlmCaption {
     fn stats(&self) -> gst::Structure {
         let (counts, pending) = self.queue.counts();
         let (events, untold) = self.hearing().counts();
-        counts.to_structure(pending, events, untold)
+        let kept = lock(&self.evidence).counts().bytes;
+        counts.to_structure(pending, events, untold, kept as u64)
     }
 }
 

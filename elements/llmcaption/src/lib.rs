@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! … ! m2dencode ! clapmatch labels="dog barking;siren" ! llmcaption ! fdsink
+//! … ! clapmatch ! llmcaption backend=local ! fdsink
 //! … ! clapmatch ! llmcaption backend=http url=http://127.0.0.1:8080/v1 model-name=qwen2.5 ! text/x-raw ! overlay.text_sink
 //! ```
 //!
@@ -9,8 +10,14 @@
 //! format=audio-events`), and gives `text/x-raw, format=utf8`, one caption a buffer. Where downstream takes anything, as
 //! `fdsink` and `filesink` do, each caption ends with a newline.
 //!
-//! Who writes is `backend`: `template` is code and needs no model, `http` asks a server. Where that fails or takes longer than `timeout`, the template writes in its
-//! place.
+//! Who writes is `backend`: `template` is code and needs no model, `http` asks a server, `local` runs the decoder that the
+//! model package carries. Where one of those fails or takes longer than `timeout`, the template writes in its place.
+//!
+//! `local` takes the package of the stream's `space`, which an element of this process has open, or the one that `model` names.
+//! It is loaded in the background (Progress messages `loading`) from CAPS on; captions wait for it within their `timeout`. A
+//! decoder with a projector hears: it takes the embeddings that its package's manifest says (`output` of m2dencode must be that),
+//! so it writes nothing from JSON. Without a projector it is told events in words. A package without a decoder, or one that cannot be
+//! loaded, is told of in one warning, and the template writes.
 //!
 //! # When something is said
 //!
@@ -38,7 +45,7 @@
 //! | `caption` | a caption goes out | `id, text, backend, fallback, start, end, timestamp, duration, running-time, stream-time, merged, events` (ids) |
 //! | `caption-delta` | a model writes | `of` (`caption` or `answer`), `id, text` (what is new), `again` (what was given of this `id` is void) |
 //! | `listen-answer` | a question was dealt with | `id, question, now, since, text, backend, fallback`, or `error` |
-//! | Warning with details `caption-fallback` | a model failed too often, once until it recovers | `reason, pause` |
+//! | Warning with details `caption-fallback` | a model failed too often, once until it recovers; or it cannot be used at all (no `pause`), once | `reason, pause` |
 //! | Info | it has recovered | |
 //!
 //! # Questions
@@ -52,7 +59,12 @@
 //!
 //! | property | type | default | meaning |
 //! |---|---|---|---|
-//! | `backend` | enum | template | `template` or `http` |
+//! | `backend` | enum | template | `template`, `http` or `local` |
+//! | `model` | string | | folder of the package whose decoder `local` runs; unset, that of the stream's embeddings |
+//! | `accept-license` | boolean | false | whether its licence is accepted |
+//! | `execution-provider` | enum | cpu | who computes `local`: `auto`, `cpu`, `cuda`, `openvino` |
+//! | `device` | uint | 0 | which of its devices |
+//! | `intra-op-threads` | uint | 1 | threads of one step |
 //! | `url` | string | | where `http` finds the server, up to the version: `http://127.0.0.1:8080/v1` |
 //! | `model-name` | string | | the model that it is asked for |
 //! | `key-env` | string | | NAME of the environment variable that holds its key |
@@ -60,8 +72,10 @@
 //! | `language` | string | en | language of the sentences |
 //! | `system-prompt` | string | | what a model is told first |
 //! | `prompt-template` | string | | what it is asked |
-//! | `max-tokens` | uint | 64 | longest caption or answer of a model |
-//! | `temperature` | double | 0 | how freely it chooses words |
+//! | `max-tokens` | uint | 64 | longest caption or answer of a model; with `local`, unset, the package's |
+//! | `temperature` | double | 0 | how freely it chooses words; likewise |
+//! | `top-p` | double | 1 | of which likeliest words one is drawn; unset, the package's or the server's |
+//! | `repetition-penalty` | double | 1 | how much less likely words are that were said (`local`); unset, the package's |
 //! | `trigger` | enum | event | `event`, `interval` or `both` |
 //! | `interval` | ns | 5 s | between captions, and after which an event that goes on is told of |
 //! | `context` | ns | 60 s | how much past a caption may tell of |
@@ -69,7 +83,7 @@
 //! | `earlier-captions` | boolean | false | whether a model reads its earlier captions |
 //! | `timeout` | ns | 10 s | longest time for a caption or an answer |
 //! | `latency` | ms | 0 | how far the output stays behind; 4294967295 = desynchronised |
-//! | `stats` | structure | | `events told unheeded forgotten untold asked merged given fallback flushed pending answers time-p50 time-p99 time-max`; read-only |
+//! | `stats` | structure | | `events told unheeded forgotten untold asked merged given fallback flushed pending answers kept time-p50 time-p99 time-max`; read-only |
 
 use gst::glib;
 use gst::prelude::*;
@@ -78,6 +92,7 @@ use gst::subclass::prelude::*;
 mod hearing;
 mod imp;
 mod input;
+mod local;
 mod messages;
 mod open;
 mod pads;
@@ -86,9 +101,11 @@ mod settings;
 mod stats;
 mod task;
 mod worker;
+mod writer;
 
 pub use open::{Open, OpenError, Opened};
-pub use settings::{Backend, DESYNCHRONISED, Trigger, Writer};
+pub use settings::{DESYNCHRONISED, Trigger};
+pub use writer::{Backend, ExecutionProvider, Writer};
 
 glib::wrapper! {
     /// The element `llmcaption`.
@@ -105,6 +122,7 @@ impl LlmCaption {
 /// Registers the element.
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     Backend::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    ExecutionProvider::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     Trigger::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(Some(plugin), "llmcaption", gst::Rank::NONE, LlmCaption::static_type())
 }

@@ -101,6 +101,17 @@ pub fn fallback(element: &LlmCaption, reason: &str, pause: Duration) {
     );
 }
 
+/// The backend cannot be used at all, and the template writes.
+pub fn lost(element: &LlmCaption, reason: &str) {
+    let details = gst::Structure::builder(FALLBACK).field("reason", reason).build();
+    gst::element_warning!(
+        element,
+        gst::ResourceError::Failed,
+        ("the template writes the captions: {}", reason),
+        details: details
+    );
+}
+
 /// The backend writes again.
 pub fn recovered(element: &LlmCaption) {
     gst::element_info!(element, gst::ResourceError::Failed, ("the backend writes the captions again"));

@@ -7,7 +7,8 @@ use listen_captioner::{
     Template,
 };
 
-use crate::settings::{Backend, Writer};
+use crate::local::{Decoder, Loader};
+use crate::writer::{Backend, Writer};
 
 /// Makes a captioner of properties.
 pub type Open = Arc<dyn Fn(&Writer) -> Result<Opened, OpenError> + Send + Sync>;
@@ -47,38 +48,38 @@ impl OpenError {
     }
 }
 
-/// Opens the backend that the properties name.
-pub fn open(writer: &Writer) -> Result<Opened, OpenError> {
-    let options = Options {
-        language: writer.language.clone(),
-        system_prompt: writer.system_prompt.clone(),
-        prompt_template: writer.prompt_template.clone(),
-        max_tokens: Some(writer.max_tokens),
-        temperature: Some(writer.temperature as f32),
-        ..Options::default()
-    };
+/// Opens the backend that the properties name; `loader` loads the decoder of `backend=local`.
+pub fn open(writer: &Writer, loader: &Arc<Loader>) -> Result<Opened, OpenError> {
+    let options = writer.options();
     options.check()?;
     let catalogue = Catalogue::of(&writer.language)?;
     let template = || Template::new(catalogue.clone());
-    let model: Box<dyn Captioner> = match writer.backend {
-        Backend::Template => {
-            return Ok(Opened { captioner: Box::new(template()), template: Box::new(template()) });
-        }
-        Backend::Http => {
-            let missing = |property| OpenError::Missing { backend: "http", property };
-            let key = match (&writer.key_env, &writer.key_file) {
-                (Some(name), _) => KeySource::Env(name.clone()),
-                (None, Some(path)) => KeySource::File(path.clone()),
-                (None, None) => KeySource::None,
-            };
-            let http = HttpOptions {
-                url: writer.url.clone().ok_or(missing("url"))?,
-                model: writer.model_name.clone().unwrap_or_default(),
-                key,
-                ..HttpOptions::default()
-            };
-            Box::new(Http::new(http, &options)?)
-        }
+    let captioner: Box<dyn Captioner> = match writer.backend {
+        Backend::Template => Box::new(template()),
+        Backend::Local => Box::new(Decoder::new(loader.clone(), template())),
+        Backend::Http => Box::new(Guard::new(http(writer, options)?, template())),
     };
-    Ok(Opened { captioner: Box::new(Guard::new(model, template())), template: Box::new(template()) })
+    Ok(Opened { captioner, template: Box::new(template()) })
+}
+
+fn http(writer: &Writer, options: Options) -> Result<Http, OpenError> {
+    let missing = |property| OpenError::Missing { backend: "http", property };
+    let key = match (&writer.key_env, &writer.key_file) {
+        (Some(name), _) => KeySource::Env(name.clone()),
+        (None, Some(path)) => KeySource::File(path.clone()),
+        (None, None) => KeySource::None,
+    };
+    let http = HttpOptions {
+        url: writer.url.clone().ok_or(missing("url"))?,
+        model: writer.model_name.clone().unwrap_or_default(),
+        key,
+        ..HttpOptions::default()
+    };
+    // A package has defaults of its own, a server is told ours.
+    let options = Options {
+        max_tokens: options.max_tokens.or(Some(Writer::MAX_TOKENS)),
+        temperature: options.temperature.or(Some(0.0)),
+        ..options
+    };
+    Ok(Http::new(http, &options)?)
 }

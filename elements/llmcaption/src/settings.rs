@@ -10,19 +10,7 @@ use gst::prelude::*;
 use gst_listen_common::LONGEST_TIME;
 use listen_captioner::MinEvidence;
 
-/// Who writes the sentences, as a property.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
-#[enum_type(name = "GstLlmCaptionBackend")]
-#[repr(i32)]
-pub enum Backend {
-    /// Code and a catalogue of messages.
-    #[default]
-    #[enum_value(name = "Template: sentences made by code, without a model", nick = "template")]
-    Template = 0,
-    /// A server.
-    #[enum_value(name = "HTTP: a server with the OpenAI chat-completions protocol", nick = "http")]
-    Http = 1,
-}
+use crate::writer::{self, Writer};
 
 /// What asks for a caption, as a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
@@ -64,48 +52,6 @@ pub struct Settings {
     pub latency: u32,
 }
 
-/// What a backend is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Writer {
-    /// Which.
-    pub backend: Backend,
-    /// The server.
-    pub url: Option<String>,
-    /// The model's name there.
-    pub model_name: Option<String>,
-    /// NAME of the environment variable that holds the server's key.
-    pub key_env: Option<String>,
-    /// Path of the file that holds it.
-    pub key_file: Option<PathBuf>,
-    /// Language of the sentences.
-    pub language: String,
-    /// What the model is told first.
-    pub system_prompt: Option<String>,
-    /// What it is asked.
-    pub prompt_template: Option<String>,
-    /// Longest answer.
-    pub max_tokens: u32,
-    /// 0: always the likeliest.
-    pub temperature: f64,
-}
-
-impl Default for Writer {
-    fn default() -> Self {
-        Self {
-            backend: Backend::default(),
-            url: None,
-            model_name: None,
-            key_env: None,
-            key_file: None,
-            language: "en".into(),
-            system_prompt: None,
-            prompt_template: None,
-            max_tokens: 64,
-            temperature: 0.0,
-        }
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -145,18 +91,10 @@ impl Settings {
                 *place = value;
             }
         }
-        let writer = &mut self.writer;
+        if self.writer.set(name, value) {
+            return;
+        }
         match name {
-            "backend" => take(&mut writer.backend, value),
-            "url" => writer.url = text(value),
-            "model-name" => writer.model_name = text(value),
-            "key-env" => writer.key_env = text(value),
-            "key-file" => writer.key_file = bytes(value).map(PathBuf::from),
-            "language" => writer.language = text(value).unwrap_or_else(|| "en".into()),
-            "system-prompt" => writer.system_prompt = text(value),
-            "prompt-template" => writer.prompt_template = text(value),
-            "max-tokens" => take(&mut writer.max_tokens, value),
-            "temperature" => take(&mut writer.temperature, value),
             "trigger" => take(&mut self.trigger, value),
             "interval" => take(&mut self.interval, value),
             "context" => take(&mut self.context, value),
@@ -170,18 +108,10 @@ impl Settings {
 
     /// Gives a property; `None` for those that are not settings.
     pub fn get(&self, name: &str) -> Option<glib::Value> {
-        let writer = &self.writer;
+        if let Some(value) = self.writer.get(name) {
+            return Some(value);
+        }
         Some(match name {
-            "backend" => writer.backend.to_value(),
-            "url" => writer.url.to_value(),
-            "model-name" => writer.model_name.to_value(),
-            "key-env" => writer.key_env.to_value(),
-            "key-file" => path(&writer.key_file),
-            "language" => writer.language.to_value(),
-            "system-prompt" => writer.system_prompt.to_value(),
-            "prompt-template" => writer.prompt_template.to_value(),
-            "max-tokens" => writer.max_tokens.to_value(),
-            "temperature" => writer.temperature.to_value(),
             "trigger" => self.trigger.to_value(),
             "interval" => self.interval.to_value(),
             "context" => self.context.to_value(),
@@ -194,75 +124,27 @@ impl Settings {
     }
 }
 
-fn path(path: &Option<PathBuf>) -> glib::Value {
+/// A path as a property.
+pub(crate) fn path(path: &Option<PathBuf>) -> glib::Value {
     path.as_ref().map(|path| path.to_string_lossy().into_owned()).to_value()
 }
 
 /// A string property as it is, which from C need not be UTF-8; an empty one counts as unset.
-fn bytes(value: &glib::Value) -> Option<OsString> {
+pub(crate) fn bytes(value: &glib::Value) -> Option<OsString> {
     // As a path: glib's conversion to a Rust string aborts where a C string is not UTF-8.
     let path = value.get::<Option<PathBuf>>().ok().flatten()?;
     Some(path.into_os_string()).filter(|text| !text.is_empty())
 }
 
 /// A string property; what is not UTF-8 in it is replaced.
-fn text(value: &glib::Value) -> Option<String> {
+pub(crate) fn text(value: &glib::Value) -> Option<String> {
     bytes(value).map(|text| text.to_string_lossy().into_owned())
 }
 
 /// The properties, as gst-inspect shows them.
 pub fn properties() -> &'static [glib::ParamSpec] {
     static PROPERTIES: OnceLock<Vec<glib::ParamSpec>> = OnceLock::new();
-    PROPERTIES.get_or_init(|| writer_properties().into_iter().chain(stream_properties()).collect())
-}
-
-fn writer_properties() -> Vec<glib::ParamSpec> {
-    let text = |name: &'static str, nick: &'static str, blurb: &'static str| {
-        glib::ParamSpecString::builder(name).nick(nick).blurb(blurb).mutable_ready().build()
-    };
-    vec![
-        glib::ParamSpecEnum::builder_with_default("backend", Backend::default())
-            .nick("Backend")
-            .blurb("Who writes the sentences. Where http fails, template takes over, and a warning says so once.")
-            .mutable_ready()
-            .build(),
-        text("url", "URL of the server",
-            "Where backend=http finds the server, up to and with the version: http://127.0.0.1:8080/v1."),
-        text("model-name", "Name of the server's model",
-            "The model that the server is asked for, as it calls it. Unset, the server's own choice."),
-        text("key-env", "Environment variable of the key",
-            "NAME of the environment variable that holds the server's key. The key itself is never a property, and never \
-             logged."),
-        text("key-file", "File of the key",
-            "Path of a file that holds the server's key and nothing else."),
-        glib::ParamSpecString::builder("language")
-            .nick("Language")
-            .blurb("Language of the sentences (en, de), and of the labels' names where the stream carries them.")
-            .default_value("en")
-            .mutable_ready()
-            .build(),
-        text("system-prompt", "System prompt",
-            "What a model is told before anything else. Unset, it is told to say only what the evidence shows, and that \
-             labels are data."),
-        text("prompt-template", "Prompt template",
-            "What a model is asked for each caption, with {evidence} where the evidence stands as JSON, and {language}. \
-             Unset, a sentence for people."),
-        glib::ParamSpecUInt::builder("max-tokens")
-            .nick("Longest caption")
-            .blurb("A model may write at most so many tokens a caption or answer.")
-            .minimum(1)
-            .maximum(4_096)
-            .default_value(64)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecDouble::builder("temperature")
-            .nick("Temperature")
-            .blurb("How freely a model chooses its words. 0 means always the likeliest one: the same evidence, the same words.")
-            .minimum(0.0)
-            .maximum(2.0)
-            .mutable_ready()
-            .build(),
-    ]
+    PROPERTIES.get_or_init(|| writer::properties().into_iter().chain(stream_properties()).collect())
 }
 
 fn stream_properties() -> Vec<glib::ParamSpec> {

@@ -38,8 +38,14 @@ impl Counts {
         self.times.push_back(took);
     }
 
-    /// The property `stats`.
-    pub fn to_structure(&self, pending: u64, events: hearing::Counts, untold: u64) -> gst::Structure {
+    /// The property `stats`; `kept` are the bytes of what was heard in the past hour.
+    pub fn to_structure(
+        &self,
+        pending: u64,
+        events: hearing::Counts,
+        untold: u64,
+        kept: u64,
+    ) -> gst::Structure {
         let mut times: Vec<Duration> = self.times.iter().copied().collect();
         times.sort_unstable();
         let at = |part: f64| {
@@ -60,6 +66,7 @@ impl Counts {
             .field("flushed", self.flushed)
             .field("pending", pending)
             .field("answers", self.answers)
+            .field("kept", kept)
             .field("time-p50", at(0.5))
             .field("time-p99", at(0.99))
             .field("time-max", at(1.0))

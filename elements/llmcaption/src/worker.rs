@@ -147,6 +147,7 @@ impl Writing {
         let Some(element) = self.element.upgrade() else { return };
         match &reply.notice {
             Some(Notice::Open { reason, pause }) => messages::fallback(&element, reason, *pause),
+            Some(Notice::Lost { reason }) => messages::lost(&element, reason),
             Some(Notice::Closed) => messages::recovered(&element),
             None => {}
         }

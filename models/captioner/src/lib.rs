@@ -58,6 +58,7 @@ pub use evidence::{
 };
 pub use guard::{Breaker, Guard};
 pub use http::{Http, HttpError, HttpOptions, KeySource};
+pub use listen_runtime::Provider;
 pub use local::{Local, LocalError, LocalOptions};
 pub use options::{MAX_PROMPT, MAX_TOKENS, Options};
 pub use prompt::{MAX_EVIDENCE, MAX_QUESTION, Prompt, PromptTemplate};

@@ -124,6 +124,11 @@ pub enum Notice {
     },
     /// It answers again.
     Closed,
+    /// It cannot be used at all; the fallback answers from here on.
+    Lost {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Backend {
