@@ -93,14 +93,14 @@ def run(package, properties, recording):
     return np.concatenate(parts), rows, starts, durations
 
 
-def label_scores(package, properties, recording, labels):
-    """`[windows, labels]` that clapmatch prints for the labels, which select classes by name."""
+def label_scores(package, properties, recording, labels, score="calibrated"):
+    """`[windows, labels]` that clapmatch prints for the labels: classes by name, or words."""
     settings = " ".join(f"{k}={v}" for k, v in properties.items())
     front = "" if json.loads((package / "manifest.json").read_text())["frontend"]["kind"] == "in_graph" else "! melspec"
     names = ";".join(label.replace("\\", "\\\\").replace(";", "\\;") for label in labels)
     pipeline = Gst.parse_launch(
         f'filesrc location="{recording}" ! wavparse ! audioconvert {front} ! m2dencode model="{package}" accept-license=true'
-        f" execution-provider=cpu {settings} ! clapmatch name=match ! application/x-json,format=audio-scores ! appsink name=out sync=false"
+        f" execution-provider=cpu {settings} ! clapmatch name=match score={score} ! application/x-json,format=audio-scores ! appsink name=out sync=false"
     )
     pipeline.get_by_name("match").set_property("labels", names)
     sink, lines = pipeline.get_by_name("out"), []
@@ -156,6 +156,22 @@ class Families(unittest.TestCase):
                         found = label_scores(package, case["properties"], recording, labels)
                         np.testing.assert_allclose(found, truth[case["name"]][:, ::-1], atol=case["tolerance"])
         self.assertTrue(told, "no package has a tagger")
+
+    def test_clapmatch_compares_with_what_the_text_tower_gives(self):
+        told = 0
+        with tempfile.TemporaryDirectory() as scratch:
+            for package in self.packages:
+                truth = tensors(package / "truth.safetensors")
+                for case in json.loads((package / "truth.json").read_text()):
+                    if "words" not in case:
+                        continue
+                    told += 1
+                    with self.subTest(package=package.name, run=case["name"]):
+                        recording = pathlib.Path(scratch) / "sound.wav"
+                        write_wav(recording, case["rate"], stream(case["rate"], case["samples"]))
+                        found = label_scores(package, case["properties"], recording, case["words"], "cosine")
+                        np.testing.assert_allclose(found, truth[case["name"] + ".cosines"], atol=case["tolerance"])
+        self.assertTrue(told, "no package has a text tower")
 
     def compare(self, case, expected, found):
         values, rows, starts, durations = found

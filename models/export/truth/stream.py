@@ -55,5 +55,5 @@ def padded(window, step, minimum, longest):
 
 
 def nanoseconds(front_end, frame):
-    """When a frame begins to be described: its number times the hop."""
-    return round(frame * front_end.hop * 1_000_000_000 / front_end.rate)
+    """When a frame begins to be described: its number times the hop, in whole nanoseconds, rounded down as GStreamer does."""
+    return frame * front_end.hop * 1_000_000_000 // front_end.rate
