@@ -18,6 +18,10 @@ pub enum Answer {
     Cut,
     /// Nothing, for so long.
     Silence(Duration),
+    /// The connection is closed without a byte.
+    Drop,
+    /// A word each time that so long has passed, without an end.
+    Trickle(Duration),
 }
 
 pub struct Server {
@@ -100,6 +104,16 @@ fn serve(
             Answer::Cut => {
                 head(&mut writer)?;
                 chunk(&mut writer, &delta("A dog "))?;
+                return Ok(());
+            }
+            Answer::Drop => return Ok(()),
+            Answer::Trickle(pause) => {
+                head(&mut writer)?;
+                while !stopped.load(Ordering::SeqCst) {
+                    // It fails once the client has given up.
+                    chunk(&mut writer, &delta("and "))?;
+                    std::thread::sleep(pause);
+                }
                 return Ok(());
             }
             Answer::Silence(time) => {
