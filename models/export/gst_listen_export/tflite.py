@@ -94,6 +94,8 @@ class File:
         scale, zero = (quantised.array(2, "f4"), quantised.array(3, "i8")) if quantised else (np.zeros(0), np.zeros(0))
         if len(scale) != len(zero) or not np.isfinite(scale).all() or (len(scale) and scale.min() <= 0):
             raise flatbuffer.FlatError(f"tensor {name}: expected as many scales above 0 as zero points; found {scale} and {zero}")
+        if dtype == "int8" and len(zero) and not LOW <= zero.min() <= zero.max() <= HIGH:
+            raise flatbuffer.FlatError(f"tensor {name}: expected zero points from {LOW} to {HIGH}; found {zero}")
         return Tensor(name, shape, dtype, data, scale, zero)
 
 
@@ -126,7 +128,10 @@ class Rebuilt:
             if build is None:
                 raise ExportError(f"{file.path}: operator {number} is {op.kind}; only {', '.join(OPS.values())} are known")
             self.where = f"{file.path}: operator {number} ({op.kind})"
-            build(op)
+            try:
+                build(op)
+            except flatbuffer.FlatError as error:  # its options are read here
+                raise ExportError(f"{self.where}: {error}") from None
         if file.outputs[0] not in self.names:
             raise ExportError(f"{file.path}: expected an operator that gives the graph's output; none does")
 

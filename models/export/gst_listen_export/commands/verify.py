@@ -6,8 +6,14 @@ folder of them. Without REFERENCES the package's own self-test is run.
 
 Passed: log-mel within 1e-3 (the original's float32 transform is that far from float64 where it is nearly silent), and a
 cosine of at least 0.9999 for each vector. The recording must not be longer than the package's longest window.
+
+    gst-listen-export verify clap2024.pkg --esc50 ~/ESC-50-master --pairs examples.csv --accept-license
+
+also computes published figures through the pipeline, with recordings that you have: the zero-shot accuracy on ESC-50 (as
+unpacked: meta/esc50.csv, audio/), and the mean cosines of example pairs (a CSV file with the columns file, caption).
 """
 
+import sys
 from pathlib import Path
 
 from gst_listen_export.errors import ExportError
@@ -23,6 +29,9 @@ def add_arguments(parser):
     parser.add_argument("package", type=Path)
     parser.add_argument("references", type=Path, nargs="?", help="a safetensors file, or a folder of them")
     parser.add_argument("--precision", default="fp32", help="graph to run (default: fp32)")
+    parser.add_argument("--esc50", type=Path, metavar="FOLDER", help="ESC-50 as it is unpacked: zero-shot accuracy, against what was published")
+    parser.add_argument("--pairs", type=Path, metavar="CSV", help="pairs of file and caption: their cosines, against what was published")
+    parser.add_argument("--accept-license", action="store_true", help="agree to the package's licence (for --esc50 and --pairs)")
 
 
 def run(args):
@@ -30,6 +39,8 @@ def run(args):
     from gst_listen_export.commands.inspect import read_manifest
 
     manifest = read_manifest(args.package)
+    if args.esc50 or args.pairs:
+        return published(args, manifest)
     files = references(args.package, manifest, args.references)
     model = Model(args.package, manifest, args.precision)
     failed = 0
@@ -42,6 +53,31 @@ def run(args):
             print(f"{file}: {name}: {'ok' if ok else 'DIFFERS'}: {words}")
     print(f"{args.package}: {'everything agrees' if not failed else f'{failed} do not agree'}")
     return 1 if failed else 0
+
+
+def published(args, manifest):
+    """1 where a published figure is not met."""
+    from gst_listen_export import anchors
+    from gst_listen_search.errors import SearchError
+
+    differs, lines = False, []
+    try:
+        if args.pairs:
+            lines, differs = anchors.check_pairs(manifest, anchors.Ears(args.package, args.accept_license), args.pairs)
+            print("\n".join(lines))
+        if args.esc50:
+            lines, other = anchors.check_esc50(manifest, anchors.Ears(args.package, args.accept_license), args.esc50, told)
+            differs |= other
+            print("\n".join(lines))
+    except SearchError as error:
+        raise ExportError(str(error)) from None
+    return 1 if differs else 0
+
+
+def told(done, of):
+    """On a terminal, how far it is."""
+    if sys.stderr.isatty():
+        print(f"\r  {done} of {of}\r", end="", file=sys.stderr, flush=True)
 
 
 def references(package, manifest, path):
