@@ -75,9 +75,9 @@ def main():
     val_rows = [i for i, row in enumerate(val.rows) if row.set == main_name]
     if cfg.both:
         clips = clips.with_(val)
-    named = [names.index(n) if n in names else -1 for n in ("speech", "electronic sound")]
+    speech = names.index("speech") if "speech" in names else -1
     writers = data.start_pool(
-        work / "pool", cfg.teacher, clips, main_labels, named, cfg.pool.shards, cfg.pool.workers, cfg.seed
+        work / "pool", cfg.teacher, clips, main_labels, speech, cfg.pool.shards, cfg.pool.workers, cfg.seed
     )
 
     stage("words")
@@ -140,7 +140,7 @@ def main():
         writer.join()
     labels = [names[k] for k in main_labels]
     draws = np.random.default_rng([cfg.seed, 5])
-    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, *named)
+    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech)
     figures = finish.finish(args.out, work, student, text, labels, clips, mix, val, val_set, cfg, main_name)
     attribution.write(args.out / "ATTRIBUTION.csv", clips.rows)
     finish.curves(work / "log.jsonl", work / "curves.png")

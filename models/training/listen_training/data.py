@@ -75,7 +75,7 @@ def teach(teacher_folder, clips):
     return np.concatenate(vectors), np.asarray(owner)
 
 
-def start_pool(folder, teacher_folder, clips, main, named, shards, workers, seed):
+def start_pool(folder, teacher_folder, clips, main, speech, shards, workers, seed):
     """Starts the processes that write the pool; returns them. `named`: the numbers of the labels that the mixer knows."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def start_pool(folder, teacher_folder, clips, main, named, shards, workers, seed
             clips.labels,
             clips.folds,
             main,
-            named,
+            speech,
             shards,
             worker,
             workers,

@@ -79,13 +79,12 @@ def rms(x, on=None):
 class Mixer:
     """Draws mixes from labelled clips."""
 
-    def __init__(self, clips, labels, folds, main, rng, speech=-1, synthetic=-1):
+    def __init__(self, clips, labels, folds, main, rng, speech=-1):
         """`clips` waveforms, `labels` their label's number, `folds` (for the probes), `main` numbers of main labels.
 
-        `speech` and `synthetic` are the labels (or -1) of spoken words, several of which are said in a row, and of what
-        `synth.tune` plays.
+        `speech` is the label (or -1) of spoken words, several of which are said in a row.
         """
-        self.speech, self.synthetic = speech, synthetic
+        self.speech = speech
         self.rng, self.clips, self.labels, self.folds = rng, clips, np.asarray(labels), np.asarray(folds)
         self.by_label = {k: np.flatnonzero(self.labels == k) for k in sorted(set(labels))}
         self.main = [k for k in main if k in self.by_label]
@@ -123,16 +122,19 @@ class Mixer:
     def stranger(self):
         """(samples, label): sound that bears no main label and fills the window: talk, music, drums, single noises."""
         rng = self.rng
-        kind = rng.random()
-        if kind < 0.32 and self.speech in self.by_label:
-            return self.row(self.by_label[self.speech], False)
-        if kind < 0.5 and self.long:
-            return self.row(self.long, True)
-        if kind < 0.78 and self.short:
-            return self.row(self.short, rng.random() < 0.5)
-        if kind < 0.86:
-            return synth.tune(rng, SAMPLES), self.synthetic if self.synthetic >= 0 else STRANGE
-        return (synth.babble if kind < 0.92 else synth.drums)(rng, SAMPLES), STRANGE
+        kind, x = rng.random(), None
+        if kind < 0.26 and self.speech in self.by_label:
+            x, label = self.row(self.by_label[self.speech], False)
+        elif kind < 0.4 and self.long:
+            x, label = self.row(self.long, True)
+        elif kind < 0.68 and self.short:
+            x, label = self.row(self.short, rng.random() < 0.5)
+        if x is not None:
+            if rng.random() < 0.25:
+                x, label = synth.bent(rng, x), STRANGE
+            return x, label
+        makers = (synth.tune, synth.babble, synth.drums, synth.cymbals, synth.chimes, synth.sweeps)
+        return makers[rng.integers(len(makers))](rng, SAMPLES), STRANGE
 
     def stranger_for(self, n):
         """`n` samples of unrelated sound, through some filter and in some room."""
@@ -169,7 +171,7 @@ class Mixer:
         labels, folds = np.full(SOURCES, NONE, np.int16), np.full(SOURCES, -1, np.int8)
         activity, unsure = np.zeros((SOURCES, COLUMNS), bool), np.zeros((SOURCES, COLUMNS), bool)
         kind = rng.choice(
-            ["strange", "over noise", "over strange", "clear", "nothing"], p=[0.24, 0.34, 0.22, 0.14, 0.06]
+            ["strange", "over noise", "over strange", "clear", "nothing"], p=[0.32, 0.29, 0.22, 0.11, 0.06]
         )
         back, label = self.background("strange" if "strange" in kind else "noise")
         sources, base = [], back if kind != "clear" else back * np.float32(10 ** (-rng.uniform(25, 50) / 20))

@@ -137,3 +137,81 @@ def faster(x, speed):
     """`x` played at `speed` times its speed (and pitch)."""
     at = np.arange(int(len(x) / speed)) * speed
     return np.interp(at, np.arange(len(x)), x).astype(np.float32)
+
+
+def cymbals(rng, n):
+    """Dense clouds of partials and hiss that ring for a while, hit now and then."""
+    out, at = np.zeros(n), int(rng.uniform(0, 0.5) * audio.RATE)
+    while at < n:
+        length = min(int(rng.uniform(0.3, 3) * audio.RATE), n - at)
+        t, decay = np.arange(length) / audio.RATE, rng.uniform(0.1, 1.2)
+        partials = 10 ** rng.uniform(2.5, 3.88, rng.integers(15, 50))
+        x = sum(
+            np.sin(2 * np.pi * f * t + rng.uniform(0, 6.28)) * np.exp(-t / decay / rng.uniform(0.4, 1))
+            for f in partials
+        )
+        hiss = np.diff(rng.standard_normal(length), append=0)
+        x = x / np.sqrt(len(partials)) + rng.uniform(0.2, 1.5) * hiss * np.exp(-t / decay / rng.uniform(0.2, 1))
+        if rng.random() < 0.25:
+            x = x[::-1]
+        out[at : at + length] += x * rng.uniform(0.3, 1)
+        at += int(rng.uniform(0.2, 2.5) * audio.RATE)
+    return (out / (np.abs(out).max() + 1e-9)).astype(np.float32)
+
+
+def chimes(rng, n):
+    """A tune of small bells, plucked bars and glass: partials as no string has them, that die away one by one."""
+    out, at, base = np.zeros(n), 0, rng.uniform(200, 1200)
+    ratios = np.cumsum(rng.uniform(0.7, 2.2, rng.integers(2, 6)))
+    ratios, beat = ratios / ratios[0], rng.uniform(0.1, 0.5)
+    while at < n:
+        length = min(int(rng.uniform(0.3, 2.5) * audio.RATE), n - at)
+        t = np.arange(length) / audio.RATE
+        note = base * 2 ** (rng.choice([0, 2, 4, 5, 7, 9, 11, 12, 14, 16]) / 12)
+        for k, ratio in enumerate(ratios):
+            if note * ratio < 7500:
+                ring = np.exp(-t / (rng.uniform(0.05, 0.8) / (1 + k)))
+                out[at : at + length] += rng.uniform(0.2, 1) / (1 + k) * np.sin(2 * np.pi * note * ratio * t) * ring
+        at += int(beat * rng.integers(1, 4) * audio.RATE)
+    return (out / (np.abs(out).max() + 1e-9)).astype(np.float32)
+
+
+def sweeps(rng, n):
+    """Bands of noise and tones that glide up and down, as synthesisers and games make them."""
+    out, at = np.zeros(n), int(rng.uniform(0, 0.6) * audio.RATE)
+    while at < n:
+        length = min(int(rng.uniform(0.15, 2) * audio.RATE), n - at)
+        t = np.linspace(0, 1, length)
+        track = np.interp(t, np.linspace(0, 1, 4), rng.uniform(2.0, 3.8, 4))
+        phase = 2 * np.pi * np.cumsum(10**track) / audio.RATE
+        tone = np.sin(phase + rng.uniform(0, 6) * np.sin(phase * rng.choice([0.5, 1.0, 1.5, 2.0])))
+        # Noise around the gliding tone: slow noise turned up to it.
+        slow = lfilter([0.05], [1, -0.95], rng.standard_normal(length))
+        share = rng.choice([0.0, 1.0, rng.random()])
+        x = share * slow / (np.abs(slow).max() + 1e-9) * np.sin(phase) * 2 + (1 - share) * tone
+        x *= np.sin(np.pi * t ** rng.uniform(0.3, 3)) ** rng.uniform(0.3, 2)
+        out[at : at + length] += x
+        at += length + int(rng.uniform(0, 1) * audio.RATE)
+    return (out / (np.abs(out).max() + 1e-9)).astype(np.float32)
+
+
+def bent(rng, x):
+    """`x` as no microphone hears it: scratched like a record, backwards, ring modulated, crushed to few bits, or combed."""
+    kind, n = rng.integers(5), len(x)
+    t = np.arange(n) / audio.RATE
+    if kind == 0:
+        knots = max(4, int(n / audio.RATE * rng.uniform(2, 10)))
+        speed = np.interp(np.linspace(0, 1, n), np.linspace(0, 1, knots), rng.uniform(-3, 4, knots))
+        y = x[np.clip(np.cumsum(speed), 0, n - 1).astype(int)]
+    elif kind == 1:
+        y = x[::-1]
+    elif kind == 2:
+        y = x * np.sin(2 * np.pi * rng.uniform(20, 1500) * t)
+    elif kind == 3:
+        hold, steps = int(rng.integers(1, 9)), 2 ** rng.integers(2, 6)
+        y = np.round(np.repeat(x[::hold], hold)[:n] * steps) / steps
+    else:
+        a = np.zeros(int(rng.integers(30, 300)) + 1)
+        a[0], a[-1] = 1, -rng.uniform(0.6, 0.93)
+        y = lfilter([1], a, x)
+    return (y / (np.abs(y).max() + 1e-9)).astype(np.float32)

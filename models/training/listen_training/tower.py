@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from .model import TextTower
 
@@ -123,6 +124,7 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
         optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
     began, run, total = time.time(), 0, 0.0
+    bar = tqdm(desc="text tower", total=config.steps, initial=step, disable=None)
     while step < config.steps:
         ids, mask, want = data.draw(step)
         for group in optimiser.param_groups:
@@ -135,6 +137,7 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         step, run, total = step + 1, run + 1, total + float(loss.detach())
+        bar.update()
         if step % 200 == 0 or step == config.steps:
             ids, mask, want = data.take(data.held)
             with torch.no_grad():
@@ -154,6 +157,7 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
                 path.with_suffix(".part"),
             )
             path.with_suffix(".part").rename(path)
+    bar.close()
     return model.eval(), tokenizer
 
 

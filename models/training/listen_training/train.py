@@ -3,6 +3,7 @@
 import copy
 import json
 import queue
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from . import pool
 from .mixer import NONE, STRANGE
@@ -238,17 +240,22 @@ def losses(model, made, config, probe):
 
 
 @torch.no_grad()
+def clip_cosines(model, mel, side, columns, step):
+    """[L] of a clip's log-mel [T, 80]: the mean of its three best windows' cosines with `side` [L, dim]."""
+    x = ((torch.from_numpy(mel)[None] - MEAN) / STD).transpose(1, 2).unsqueeze(1)
+    tokens = model.encoder(x)[0]
+    parts = tokens.unfold(0, columns, step).transpose(1, 2) if len(tokens) >= columns else tokens[None]
+    cos = model.head(parts) @ side.T
+    return cos.topk(min(3, len(cos)), dim=0).values.mean(0)
+
+
+@torch.no_grad()
 def check(model, val, vectors, columns, step):
-    """Top-1 and top-3 on val clips (log-mel, label): the mean of the three best windows' clip cosines."""
+    """Top-1 and top-3 on val clips (log-mel, label)."""
     model.eval()
-    side = model.text(vectors)
-    hits, three = 0, 0
+    side, hits, three = model.text(vectors), 0, 0
     for mel, label in val:
-        x = ((torch.from_numpy(mel)[None] - MEAN) / STD).transpose(1, 2).unsqueeze(1)
-        tokens = model.encoder(x)[0]
-        parts = tokens.unfold(0, columns, step).transpose(1, 2) if len(tokens) >= columns else tokens[None]
-        cos = model.head(parts) @ side.T
-        best = cos.topk(min(3, len(cos)), dim=0).values.mean(0).topk(3).indices.tolist()
+        best = clip_cosines(model, mel, side, columns, step).topk(min(3, len(side))).indices.tolist()
         hits += best[0] == label
         three += label in best
     model.train()
@@ -275,10 +282,11 @@ def begin(model, weights):
         raise SystemExit(f"start: expected the weights of this audio side; missing {missing}, unknown {unknown}")
 
 
-def train(config, work, bank, words, val, span, probe, main, seed, log):
+def train(config, work, bank, words, val, span, probe, main, seed, log, items=None):
     """Trains (or goes on with) the audio side; `work/audio.pt` is the checkpoint; returns the averaged model.
 
-    `val` is listened to in windows of `span`: (columns, columns from one to the next).
+    `val` is listened to in windows of `span`: (columns, columns from one to the next). `items`: what batches are drawn
+    from, where it is not the whole of `work/pool`.
     """
     from . import pretrain
 
@@ -306,7 +314,8 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, before = state["step"], state.get("seconds", 0.0)
-    items, texts, overlap = Items(work / "pool"), Texts(bank, config.one_wording), overlaps(bank.labels, words)
+    items = items or Items(work / "pool")
+    texts, overlap = Texts(bank, config.one_wording), overlaps(bank.labels, words)
     names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
     others = ~np.isin(np.arange(len(bank.labels)), main)
     began, model_steps, sums, counted = time.time(), 0, {}, 0
@@ -319,6 +328,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
         return prepare(items.draw(rng, config.batch), texts, rng, config, overlap, others, probe)
 
     ahead = Ahead(make, step)
+    bar = tqdm(desc="audio side", total=100, unit="%", initial=round(100 * part), disable=None)
     while part < 1.0:
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, part, config)
@@ -348,6 +358,8 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
                 "bias": float(model.bias.detach()),
                 **{k: round(v / max(1, counted), 4) for k, v in sums.items()},
             }
+            bar.n = round(100 * part)
+            bar.set_postfix(step=step, frame=line["frame"])
             sums, counted = {}, 0
             if step % config.check_every == 0 or part >= 1.0:
                 line["top1"], line["top3"] = check(average, val, names, *span)
@@ -362,6 +374,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log):
             }
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
+    bar.close()
     ahead.stop()
     return average.eval()
 
@@ -372,6 +385,8 @@ def logger(path):
     def log(line):
         with open(path, "a") as file:
             file.write(json.dumps(line) + "\n")
-        print(" ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()), flush=True)
+        # Above the bar, where there is one.
+        tqdm.write(" ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()))
+        sys.stdout.flush()
 
     return log
