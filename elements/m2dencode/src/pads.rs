@@ -8,6 +8,7 @@ use gst::subclass::prelude::*;
 use gst::{ClockTime, FlowError, FlowSuccess};
 use gst_listen_common::caps::{MEDIA_TYPE, MIXED, MelCaps, WaveformCaps};
 use gst_listen_common::errors;
+use gst_listen_common::latency::{self, Upstream};
 use listen_encoder::WindowJob;
 
 use crate::imp::{CAT, M2dEncode};
@@ -70,11 +71,7 @@ impl M2dEncode {
 
     /// Live means upstream's answer to the LATENCY query; no answer means not live.
     fn ask_whether_live(&self) {
-        let mut query = gst::query::Latency::new();
-        let (live, held, _) = match self.sinkpad.peer_query(&mut query) {
-            true => query.result(),
-            false => (false, ClockTime::ZERO, None),
-        };
+        let Upstream { live, min: held, .. } = Upstream::ask_or_not_live(&self.sinkpad);
         self.live.store(live, Ordering::Release);
         gst::debug!(CAT, imp = self, "Upstream is live: {live}, {held} behind");
         if let Some(model) = self.model().filter(|model| model.comes_in_windows()) {
@@ -274,19 +271,12 @@ impl M2dEncode {
 
     pub(crate) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
-            gst::QueryViewMut::Latency(latency) => {
-                let mut upstream = gst::query::Latency::new();
-                if !self.sinkpad.peer_query(&mut upstream) {
-                    return false;
-                }
-                let (live, min, max) = upstream.result();
-                let own = self
-                    .model()
-                    .filter(|_| live)
-                    .map_or(ClockTime::ZERO, |model| model.latency(&self.settings()));
-                latency.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
-                gst::debug!(CAT, imp = self, "Latency: live {live}, {min} and {own} of our own");
-                true
+            gst::QueryViewMut::Latency(query) => {
+                let own = latency::answer(&self.sinkpad, query, || {
+                    self.model().map_or(ClockTime::ZERO, |model| model.latency(&self.settings()))
+                });
+                gst::debug!(CAT, imp = self, "Latency: {own:?} of our own");
+                own.is_some()
             }
             gst::QueryViewMut::Caps(caps) => {
                 let ours = pad.current_caps().unwrap_or_else(|| match self.model() {

@@ -2,6 +2,7 @@
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_listen_common::latency;
 
 use crate::imp::{CAT, MelSpec};
 use crate::negotiate;
@@ -31,16 +32,10 @@ impl MelSpec {
 
     pub(crate) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
-            gst::QueryViewMut::Latency(latency) => {
-                let mut upstream = gst::query::Latency::new();
-                if !self.sinkpad.peer_query(&mut upstream) {
-                    return false;
-                }
-                let (live, min, max) = upstream.result();
-                let own = if live { self.state().latency } else { gst::ClockTime::ZERO };
-                latency.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
-                gst::debug!(CAT, imp = self, "Latency: live {live}, {min} and {own} of our own");
-                true
+            gst::QueryViewMut::Latency(query) => {
+                let own = latency::answer(&self.sinkpad, query, || self.state().latency);
+                gst::debug!(CAT, imp = self, "Latency: {own:?} of our own");
+                own.is_some()
             }
             gst::QueryViewMut::Caps(caps) => {
                 let mut ours = match &self.state().stream {
