@@ -1,9 +1,10 @@
 //! What must hold between the manifest and what stands in the files that this crate can read.
 //!
-//! Graphs are not among them: they are compared with the manifest by who loads them.
+//! Graphs are not among them, but for the files that they name ([`external`](crate::external)): they are compared with the
+//! manifest by who loads them.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use listen_features::Bank;
 
@@ -19,6 +20,8 @@ pub(crate) trait Read {
     fn label(&self, name: &str) -> String;
     /// The file, whole.
     fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, PackageError>;
+    /// The files that a graph names as external data.
+    fn external_data(&self, name: &str) -> Result<BTreeSet<String>, PackageError>;
 }
 
 /// The weights of the front end's filterbank, where a file holds them.

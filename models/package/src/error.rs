@@ -126,6 +126,18 @@ pub enum PackageError {
         /// The file's.
         found: String,
     },
+    /// A graph that takes weights from a file which the manifest does not list for it.
+    #[error("{file}: takes weights from {found:?}; the manifest lists as external data of `{key}`: {listed}")]
+    ExternalData {
+        /// The graph's file.
+        file: String,
+        /// Where the manifest names it.
+        key: String,
+        /// What the graph names.
+        found: String,
+        /// What the manifest lists for it.
+        listed: String,
+    },
     /// A safetensors file that is none.
     #[error("{file}: not a safetensors file: {reason}")]
     Safetensors {

@@ -1,6 +1,7 @@
 //! Where a package's files lie, and reading them without trusting them.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::onnx::external_data;
 use crate::{Manifest, PackageError};
 
 /// The manifest's name.
@@ -90,6 +92,18 @@ impl Files {
         };
         self.compare(name, expected, Sha256::new_with_prefix(&bytes))?;
         Ok(bytes)
+    }
+
+    /// The files that a graph names as external data; only what is around its weights is read.
+    pub(crate) fn external_data(&self, name: &str) -> Result<BTreeSet<String>, PackageError> {
+        let label = self.label(name);
+        let found = match self {
+            Self::Compiled(files) => external_data(io::Cursor::new(compiled(files, name, &label)?)),
+            Self::Folder(folder) => {
+                File::open(folder.join(name)).and_then(|file| external_data(io::BufReader::new(file)))
+            }
+        };
+        found.map_err(|e| unreadable(&label, name, e))
     }
 
     /// The size of a file that may be read: a regular one, in the folder.

@@ -12,8 +12,10 @@
 //! manifest agrees with itself and with the tables beside it. `FORMAT.md` describes the format.
 mod contents;
 mod error;
+mod external;
 mod files;
 mod manifest;
+mod onnx;
 mod package;
 mod parse;
 mod tensors;

@@ -1,7 +1,7 @@
 //! A package that has been opened.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::files::{Files, MANIFEST, hex};
 use crate::tensors::Tensors;
-use crate::{Frontend, Manifest, PackageError, contents, parse};
+use crate::{Frontend, Manifest, PackageError, contents, external, parse};
 
 mod compiled {
     include!(concat!(env!("OUT_DIR"), "/default_package.rs"));
@@ -37,7 +37,7 @@ impl Package {
     ///
     /// # Errors
     /// The first thing that is wrong, in this order: the manifest's size, encoding, JSON, format and version, form and values;
-    /// the licence; the files' places, kinds and sizes; their checksums; tables, classes and self-test against the manifest.
+    /// the licence; the files' places, kinds and sizes; their checksums; tables, classes and self-test against the manifest; files that a graph takes weights from.
     pub fn open(dir: &Path, accept_license: bool) -> Result<Arc<Self>, PackageError> {
         Self::of(Files::folder(dir)?, accept_license)
     }
@@ -88,6 +88,7 @@ impl Package {
             front_end.filterbank = Some(bank);
         }
         package.classes = contents::check(&package.manifest, &package)?;
+        external::check(&package.manifest, &package)?;
         let package = Arc::new(package);
 
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,6 +161,10 @@ impl contents::Read for Package {
 
     fn read(&self, name: &str) -> Result<Cow<'_, [u8]>, PackageError> {
         Package::read(self, name)
+    }
+
+    fn external_data(&self, name: &str) -> Result<BTreeSet<String>, PackageError> {
+        self.files.external_data(name)
     }
 }
 

@@ -51,7 +51,7 @@ fn named(key: &str, found: &str) -> Check {
 }
 
 /// A value as the manifest writes it.
-fn word(value: impl serde::Serialize) -> String {
+pub(crate) fn word(value: impl serde::Serialize) -> String {
     serde_json::to_string(&value).unwrap_or_default()
 }
 

@@ -162,3 +162,66 @@ fn a_manifest_behind_a_link_or_not_there() {
     let error = listen_package::Package::open(&copy.path("nowhere"), true).unwrap_err().to_string();
     assert_eq!(error, format!("{}: No such file or directory (os error 2)", copy.path("nowhere").display()));
 }
+
+/// A field of protobuf.
+fn field(number: u8, inside: &[u8]) -> Vec<u8> {
+    assert!(inside.len() < 128 && number < 16);
+    [&[number << 3 | 2, inside.len() as u8], inside].concat()
+}
+
+/// The graph in `file`, with one more initializer that lies in `location`: messages that follow each other are merged.
+fn with_external(copy: &Copy, file: &str, location: &str) -> Vec<u8> {
+    let entry = [field(1, b"location"), field(2, location.as_bytes())].concat();
+    let tensor = [&[8, 1, 16, 1][..], &field(8, b"more"), &field(13, &entry), &[14 << 3, 1]].concat();
+    let mut bytes = fs::read(copy.path(file)).unwrap();
+    bytes.extend(field(7, &field(5, &tensor)));
+    bytes
+}
+
+#[test]
+fn a_graph_that_takes_weights_from_a_file_that_is_not_listed_is_refused_by_name() {
+    for (file, key) in [("encoder.onnx", "encoder.graphs.fp32"), ("head.onnx", "head"), ("text.onnx", "text")]
+    {
+        for location in ["weights.bin", "../../etc/passwd", "/dev/zero", "*/_ORT_MEM_ADDR_/*", ""] {
+            let mut copy = Copy::of("tiny-tokens");
+            let bytes = with_external(&copy, file, location);
+            copy.file(file, bytes);
+            // A file that lies there and is listed for nothing is none of its.
+            copy.file("weights.bin", [0; 4]);
+            copy.write();
+            let error = copy.open().map(|_| ()).unwrap_err().to_string();
+            let expected = format!(
+                "takes weights from {location:?}; the manifest lists as external data of `{key}`: none"
+            );
+            assert!(error.contains(&expected) && error.contains(file), "{error}");
+        }
+    }
+}
+
+#[test]
+fn external_data_that_is_listed_for_its_graph_is_taken_from_beside_it() {
+    let open = |folder: &str, listed: &str, location: &str| {
+        let mut copy = Copy::of("tiny-tokens");
+        let bytes = with_external(&copy, "encoder.onnx", location);
+        fs::create_dir_all(copy.path("inner")).unwrap();
+        copy.file(&format!("{folder}encoder.onnx"), bytes);
+        copy.file("weights.bin", [0; 4]);
+        copy.file("inner/weights.bin", [0; 4]);
+        copy.set("encoder.graphs.fp32.file", format!("{folder}encoder.onnx"));
+        copy.manifest["encoder"]["graphs"]["fp32"]["external_data"] = serde_json::json!([listed]);
+        copy.write();
+        copy.open().map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(open("", "weights.bin", "weights.bin"), Ok(()));
+    assert_eq!(open("inner/", "inner/weights.bin", "weights.bin"), Ok(()));
+    assert_eq!(open("", "inner/weights.bin", "inner/weights.bin"), Ok(()));
+    for (folder, listed, location) in [
+        ("", "weights.bin", "./weights.bin"),
+        ("inner/", "weights.bin", "weights.bin"),
+        ("inner/", "weights.bin", "../weights.bin"),
+    ] {
+        let error = open(folder, listed, location).unwrap_err();
+        assert!(error.contains(&format!("takes weights from {location:?}")), "{error}");
+        assert!(error.ends_with(&format!("`encoder.graphs.fp32`: {listed}")), "{error}");
+    }
+}
