@@ -144,9 +144,9 @@ impl Hearing {
         if !(by_event || tick || last || self.untold.len() >= MAX_UNTOLD) {
             return None;
         }
-        self.asked = Some(now);
+        let before = self.asked.replace(now).filter(|_| tick);
         let told = self.take(least, last);
-        self.ask(settings, told, now)
+        self.ask(settings, told, before, now)
     }
 
     /// Whether a buffer at `pts` is of another time than the last one.
@@ -210,9 +210,11 @@ impl Hearing {
         told
     }
 
-    fn ask(&self, settings: &Settings, told: Vec<Sound>, now: u64) -> Option<Ask> {
+    /// What a caption tells of: events, or where it hears, what stands out since `before`.
+    fn ask(&self, settings: &Settings, told: Vec<Sound>, before: Option<u64>, now: u64) -> Option<Ask> {
+        let hears = settings.writer.backend == Backend::Local;
         let onset = told.iter().map(|sound| sound.onset).min();
-        let from = onset?.min(now);
+        let from = onset.or(before.filter(|_| hears))?.min(now);
         let to = told.iter().map(Sound::end).max().unwrap_or(now);
         let evidence = self.evidence();
         let mut scene = evidence.between(from, now);
@@ -222,12 +224,12 @@ impl Hearing {
             scene.said = evidence.said(now.saturating_sub(settings.context), now);
         }
         drop(evidence);
-        if settings.writer.backend != Backend::Local {
-            // The others read none.
-            scene.embeddings.clear();
-        }
-        if scene.sounds.is_empty() {
+        if scene.sounds.is_empty() && !scene.is_worth_telling(&settings.least()) {
             return None;
+        }
+        if !hears {
+            // The other backends read no embeddings.
+            scene.embeddings.clear();
         }
         let (start, end) = (self.timestamp(from), self.timestamp(to));
         Some(Ask { scene, start, end: end.max(start) })

@@ -23,7 +23,8 @@
 //!
 //! Every event is in exactly one caption: when it has ended or gone on for `interval` (`trigger=event`), or every
 //! `interval` (`trigger=interval`). A caption tells of all events that none has told of. Events below `min-evidence` are not
-//! told, and nothing is said about silence.
+//! told, and nothing is said about silence. With `trigger=interval` a decoder that hears (`local`) also tells of windows
+//! without an event that are 6 dB above the background, as far as their level is known.
 //!
 //! # Threads and time
 //!

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use common::{Bench, Slow, end, s, start};
 use gst::glib;
 use gst::prelude::*;
-use gst_listen_llmcaption::{Backend, DESYNCHRONISED, LlmCaption, Trigger};
+use gst_listen_llmcaption::{Backend, DESYNCHRONISED, ExecutionProvider, LlmCaption, Trigger};
 
 #[test]
 fn every_property_is_in_the_docs() {
@@ -37,6 +37,7 @@ fn every_setting_reads_back() {
             glib::Type::U32 => 7u32.to_value(),
             glib::Type::F64 => 0.25.to_value(),
             t if t == Backend::static_type() => Backend::Http.to_value(),
+            t if t == ExecutionProvider::static_type() => ExecutionProvider::Cuda.to_value(),
             _ => Trigger::Both.to_value(),
         };
         element.set_property_from_value(property.name(), &value);

@@ -11,6 +11,7 @@ use gst::prelude::*;
 use gst_check::Harness;
 use gst_listen_common::caps::{EmbeddingCaps, EmbeddingKind};
 use gst_listen_common::result_meta::{EventRecord, EventType, WindowResult};
+use gst_listen_common::window_meta::WindowMeta;
 use gst_listen_llmcaption::LlmCaption;
 use listen_package::{Output, Package};
 
@@ -326,6 +327,42 @@ fn a_hostile_label_neither_ends_the_prompt_nor_the_line() {
     let (caption, message) = hear(&mut bench, 1, &bytes, 0.25, 0.0);
     assert_eq!(message.get::<&str>("backend").unwrap(), "local", "{message}");
     assert!(!caption.text.chars().any(char::is_control), "{:?}", caption.text);
+}
+
+/// A window of half a second without an event, of this level.
+fn unnamed(at: f64, level: f64) -> gst::Buffer {
+    let bytes: Vec<u8> = (0..16).flat_map(|_| 0.25_f32.to_le_bytes()).collect();
+    let mut buffer = gst::Buffer::from_mut_slice(bytes);
+    let inner = buffer.get_mut().unwrap();
+    inner.set_pts(s(at));
+    inner.set_duration(s(0.5));
+    WindowMeta { level, start: s(at), duration: s(0.5) }.attach(inner);
+    buffer
+}
+
+#[test]
+fn a_decoder_that_hears_tells_of_what_stands_out_without_an_event() {
+    let (llama, clip) = (open("tiny-llama"), open("tiny-clip"));
+    let qwen = folder("tiny-qwen2");
+    let each = [("trigger", "interval"), ("interval", "2000000000"), ("max-tokens", "8")];
+    let mut hears_it = hears(&each, &caps(llama.space(), Output::Clip));
+    let mut by_event = hears(&[("max-tokens", "8")], &caps(llama.space(), Output::Clip));
+    let mut without = hears(&each, &caps(clip.space(), Output::Clip));
+    let mut in_words = each.to_vec();
+    in_words.push(("model", qwen.to_str().unwrap()));
+    let mut reads_it = hears(&in_words, &caps(llama.space(), Output::Clip));
+    for (bench, captions) in [(&mut hears_it, 1), (&mut by_event, 0), (&mut without, 0), (&mut reads_it, 0)] {
+        for n in 0..16 {
+            // Ten seconds of background in which two stand out.
+            let level = if (9..=10).contains(&n) { -20.0 } else { -60.0 };
+            bench.h.push(unnamed(f64::from(n) * 0.5, level)).unwrap();
+        }
+        bench.eos();
+        let told = bench.captions();
+        assert_eq!(told.len(), captions, "{told:?}");
+        let fits = |caption: &Caption| caption.pts < 6.0 && (caption.text == named) == by_template;
+        assert!(told.iter().all(fits), "{told:?}");
+    }
 }
 
 #[test]

@@ -128,6 +128,11 @@ impl Captioner for Local {
             let reply = self.template.reply(request, cancel, progress)?;
             return Ok(Reply { fallback: Some(why), ..reply });
         }
+        let deaf = self.model.block.projector.is_none();
+        if deaf && request.task == Task::Caption && request.scene.sounds.is_empty() {
+            // There is nothing to tell it, so it has nothing to say.
+            return Ok(Reply::whole(String::new(), Backend::Local));
+        }
         let windows = self.windows(&request.scene)?;
         let (parts, max_tokens) = self.prompt(request, windows.len())?;
         let ends = Ends { max_tokens, stop: self.model.block.stop.clone() };

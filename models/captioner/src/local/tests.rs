@@ -293,6 +293,17 @@ fn a_decoder_of_labels_and_times_is_told_those_and_leaves_questions_to_the_templ
 }
 
 #[test]
+fn a_decoder_that_hears_tells_of_sound_without_events_and_one_that_does_not_says_nothing() {
+    let quiet = Scene { sounds: Vec::new(), ..scene("dog") };
+    let ask = |name: &str| {
+        let mut local = local(name, &options(8));
+        local.reply(&Request::caption(quiet.clone()), &Cancel::new(), &mut |_| {}).unwrap()
+    };
+    assert!(!ask("tiny-llama").text.is_empty());
+    assert_eq!(ask("tiny-qwen2"), Reply::whole(String::new(), Backend::Local));
+}
+
+#[test]
 fn embeddings_that_are_missing_or_of_another_kind_are_told_with_both_sides() {
     let mut local = local("tiny-llama", &options(4));
     assert_eq!(local.takes(), Some(Output::Clip));
