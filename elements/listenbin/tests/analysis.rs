@@ -372,3 +372,37 @@ fn what_still_waits_when_a_flush_comes_is_not_lost() {
         assert_eq!(events(&messages), ["start low tone -1", "end low tone -1"], "{held}");
     }
 }
+
+#[test]
+fn the_time_of_day_of_the_capture_is_in_the_events() {
+    // Mixed, the copy is converted and resampled on its way; a channel by itself is cut out of it before.
+    for (mode, channel) in [("downmix", -1), ("each", 0)] {
+        let fake = encoder(false);
+        let bin = listenbin(&fake, &[("channel-mode", mode)]);
+        let (mut h, bus) = harness(&bin, false);
+        h.set_src_caps(common::audio_caps(2));
+        let unix = gst::Caps::builder("timestamp/x-unix").build();
+        let began = gst::ClockTime::from_seconds(1_800_000_000);
+        for number in 0..30 {
+            let mut buffer = tones(number, if number < 10 { &[0.0, 0.0] } else { &[440.0, 440.0] });
+            let at = began + gst::ClockTime::from_mseconds(100 * number);
+            let writable = buffer.get_mut().unwrap();
+            gst::ReferenceTimestampMeta::add(writable, &unix, at, gst::ClockTime::NONE);
+            h.push(buffer).unwrap();
+        }
+        h.push_event(gst::event::Eos::new());
+        let messages = drain(&bus);
+        let found: Vec<_> = messages
+            .iter()
+            .filter_map(|message| message.structure().filter(|s| s.name() == "audio-event"))
+            .filter(|event| event.get::<i32>("channel").unwrap() == channel)
+            .collect();
+        assert_eq!(found.len(), 2, "{mode}: {messages:?}");
+        for event in found {
+            let (utc, onset) = (event.get::<u64>("utc").unwrap(), event.get::<u64>("onset").unwrap());
+            let expected = began.nseconds() + onset;
+            // audioresample hands a buffer's metas on with sound that began its own delay (2 ms) before.
+            assert!(utc.abs_diff(expected) < 5_000_000, "{mode}: {utc} and not {expected}");
+        }
+    }
+}

@@ -17,6 +17,10 @@ fn any_buffer_size_gives_the_frames_of_the_whole_recording() {
         let (frames, _) = run(&mut harness(|_| ()), &samples, size);
         assert!(frames == expected, "buffers of {size} samples");
     }
+    // Ten seconds in one buffer, and what is left.
+    let samples = signal(0, 171_234);
+    let (frames, _) = run(&mut harness(|_| ()), &samples, 160_000);
+    assert!(frames == log_mel(&FrontEnd::m2d_16k(), &samples).unwrap());
 }
 
 #[test]
