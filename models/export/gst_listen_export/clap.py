@@ -108,6 +108,17 @@ def embedder(htsat, head):
     return clip
 
 
+def through(head):
+    """`[B, D]` of the encoder to the embeddings, whose cosine to fp32 is what counts."""
+    import torch
+
+    def embed(clip):
+        with torch.no_grad():
+            return head(torch.from_numpy(clip)).numpy()
+
+    return embed
+
+
 def clap_section(package, embed, templates, scale, folder):
     """The section `clap`, with a calibration over sounds that no label means: the user's, or sounds by formula.
 

@@ -17,6 +17,8 @@ from gst_listen_export.frontend import samples_of
 
 # Added to what the caller expects to write: manifest, self-test, file system.
 MARGIN = 4 << 20
+# Steps of a self-test's samples.
+GRID = 1024
 
 # What NTT's weights come under: for internal, non-commercial evaluation; not to be passed on.
 NTT_EVALUATION = {"id": "LicenseRef-NTT-Evaluation", "redistributable": False, "commercial_use": False, "accept_required": True}
@@ -116,7 +118,9 @@ class PackageWriter:
         in_graph = front_end["kind"] == "in_graph"
         if samples is None:
             samples = sounds.test_sound(m["audio"]["sample_rate"], size if in_graph else samples_of(front_end, size))
-        tensors, x = {"samples": np.asarray(samples, np.float32)}, condition(samples, m["audio"])
+        # Of few bits: packages are passed on, and noise does not pack.
+        samples = np.round(np.asarray(samples, np.float64) * GRID) / GRID
+        tensors, x = {"samples": samples.astype(np.float32)}, condition(samples, m["audio"])
         if not in_graph:
             mel = logmel.log_mel(front_end, x, self.folder)
             tensors["log_mel"] = mel.astype(np.float32)

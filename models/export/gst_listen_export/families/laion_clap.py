@@ -254,7 +254,7 @@ def export(args):
     with PackageWriter(args, manifest, room=size * len(args.precision)) as package:
         clap.export_audio(package, htsat, head, frames)
         feeds = log_mel_feeds(manifest, args.sounds) if len(args.precision) > 1 else []
-        graphs = onnx_export.reduce(package.folder, "encoder", args.precision, feeds, args.int8 or "static")
+        graphs = onnx_export.reduce(package.folder, "encoder", args.precision, feeds, args.int8 or "static", clap.through(head))
         package.manifest["encoder"] = {"graphs": graphs} | manifest["encoder"]
         torch.manual_seed(2)
         texts = [torch.randint(text["padding"] + 1, text["words"], (b, n)) for b, n in ((2, 5), (1, 9), (3, 2))]

@@ -175,7 +175,7 @@ def export(args):
         package.save_tensors("filterbank.safetensors", {"filterbank": weights})
         clap.export_audio(package, htsat, head, frames)
         feeds = log_mel_feeds(manifest, args.sounds, package=package.folder) if len(args.precision) > 1 else []
-        graphs = onnx_export.reduce(package.folder, "encoder", args.precision, feeds, args.int8 or "static")
+        graphs = onnx_export.reduce(package.folder, "encoder", args.precision, feeds, args.int8 or "static", clap.through(head))
         package.manifest["encoder"] = {"graphs": graphs} | manifest["encoder"]
         torch.manual_seed(2)
         texts = [torch.randint(1, words, (b, n)) for b, n in ((2, min(7, places - 1)), (1, places), (3, 2))]

@@ -58,10 +58,10 @@ def export(args):
         for name, file in (*beside.items(), *((n, args.source.parent / n) for n in graph.data)):
             package.path(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, package.path(name))
-        if len(args.precision) > 1:
-            reduced(args, package, m, described, reduce)
         model = Whole(package.folder, m)
         check.check_parts(package.folder, m, *model.encoded())
+        if len(args.precision) > 1:
+            reduced(args, package, m, described, reduce, model.embed)
         package.self_test(model.clip)
 
 
@@ -85,14 +85,13 @@ def write_template(args, graph):
     print(f"{args.output}: fill it in, then: gst-listen-export onnx {graph.path} --manifest {args.output} -o PACKAGE")
 
 
-def reduced(args, package, m, described, reduce):
+def reduced(args, package, m, described, reduce, embed):
     """fp16 and int8 beside the graph."""
     from gst_listen_export.feeds import window_feeds
-    from gst_listen_export.onnx_export import pooled
 
     if described.get("max_batch") == 1 and args.int8 is None and "int8" in args.precision:
         args.int8 = "dynamic"
-    graphs = reduce(package.folder, "encoder", args.precision, window_feeds(m, args.sounds, package=package.folder), args.int8 or "static", embed=pooled)
+    graphs = reduce(package.folder, "encoder", args.precision, window_feeds(m, args.sounds, package=package.folder), args.int8 or "static", embed)
     for precision, graph in graphs.items():
         if described.get("max_batch") and precision != "fp32":
             graph["max_batch"] = described["max_batch"]
@@ -125,6 +124,10 @@ class Whole:
 
         takes, gives = (self.manifest["encoder"][k] for k in ("input", "output"))
         x = window[None] if takes["layout"] == "BT" else laid_out(window, takes["layout"])
+        return self.embed(self.whole.encoder.run([gives["name"]], {takes["name"]: x})[0])[0]
+
+    def embed(self, encoded):
+        """What the encoder gives for one window, as the package's embedding `[1, D]`."""
         found = {}
-        self.whole.vectors(self.whole.encoder.run([gives["name"]], {takes["name"]: x})[0], found)
-        return found["embedding"]
+        self.whole.vectors(encoded, found)
+        return found["embedding"][None]
