@@ -160,6 +160,27 @@ def test_what_is_indexed_and_unchanged_is_left_alone(tmp_path, folder):
 
 
 @needs_plugin
+def test_an_index_that_was_interrupted_goes_on_where_it_was(tmp_path, street):
+    mine, place = tmp_path / "mine", tmp_path / "index"
+    mine.mkdir()
+    for k in range(8):
+        write_wav(mine / f"{k}.wav", np.concatenate([street, street, street[k * RATE :]]))
+    argv = ["index", str(mine), "--model", str(DEFAULT), "-o", str(place)]
+    code = "from gst_listen_search.cli import main; main()"
+    started = subprocess.Popen([sys.executable, "-c", code, *argv], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(REPO / "models/export")})
+    assert b"embeddings" in started.stdout.readline()
+    started.terminate()
+    assert started.wait(20) == 143
+    started.stdout.close()
+    done = len(store.files(place))
+    assert 1 <= done < 8 and not list(place.glob(".*"))
+    before = {p: p.stat().st_mtime_ns for p in store.files(place)}
+    status, said, errors = program(*argv)
+    assert status == 0 and f"{8 - done} indexed, {done} unchanged" in said, errors
+    assert all(p.stat().st_mtime_ns == t for p, t in before.items())
+
+
+@needs_plugin
 def test_another_package_is_refused_by_both_names(index, folder):
     status, _, errors = program("index", folder, "--model", CLAP, "-o", index, "--accept-license")
     assert status == 1 and Package(DEFAULT).space in errors and Package(CLAP).space in errors
