@@ -1,7 +1,7 @@
 //! A model's text as a caption: one line, no more than fits.
 
 use crate::MAX_TEXT;
-use crate::words::plain;
+use crate::words::{is_strange, plain};
 
 /// The text as one line of at most [`MAX_TEXT`] bytes, and whether it is whole.
 pub(crate) fn line(text: &str) -> (String, bool) {
@@ -18,6 +18,11 @@ pub(crate) fn line(text: &str) -> (String, bool) {
     line.truncate(line.trim_end().len());
     line.push_str(mark);
     (line, false)
+}
+
+/// A part of a text that is still being written, with a space for each strange character.
+pub(crate) fn part(text: &str) -> String {
+    text.replace(is_strange, " ")
 }
 
 /// What a language model answered, without what it thought before and without quotation marks around the whole.
@@ -44,6 +49,11 @@ mod tests {
         assert_eq!(answer("A dog\n\nbarks.\u{7}\n"), ("A dog barks.".into(), true));
         assert_eq!(answer("\"A dog barks.\""), ("A dog barks.".into(), true));
         assert_eq!(answer("\"Ring\" and \"ding\""), ("\"Ring\" and \"ding\"".into(), true));
+    }
+
+    #[test]
+    fn a_part_keeps_its_spaces_and_holds_no_controls() {
+        assert_eq!(part(" dog\u{0}\u{12}\n barks"), " dog    barks");
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub enum Task {
 /// Text that a backend gives before it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
-    /// More text, behind what there was.
+    /// More text, behind what there was; without control characters.
     Text(&'a str),
     /// What was given so far is void: the request was begun again, or somebody else answers it.
     Again,

@@ -146,7 +146,7 @@ impl Captioner for Http {
         });
         loop {
             match parts.recv() {
-                Ok(Part::Text(text)) => progress(Progress::Text(&text)),
+                Ok(Part::Text(text)) => progress(Progress::Text(&clean::part(&text))),
                 Ok(Part::Again) => progress(Progress::Again),
                 Ok(Part::Done(done)) => {
                     let (text, by_length) = done?;

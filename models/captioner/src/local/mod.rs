@@ -137,7 +137,7 @@ impl Captioner for Local {
         let (parts, max_tokens) = self.prompt(request, windows.len())?;
         let ends = Ends { max_tokens, stop: self.model.block.stop.clone() };
         let sampling = self.sampling();
-        let tell = |text: &str| progress(Progress::Text(text));
+        let tell = |text: &str| progress(Progress::Text(&clean::part(text)));
         let answer = self.model.answer(&parts, &windows, (sampling, &ends), &limit, tell)?;
         let (text, whole) = clean::answer(&self.model.words.text(&answer.ids)?);
         if text.is_empty() {

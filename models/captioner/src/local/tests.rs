@@ -159,6 +159,7 @@ fn text_comes_while_it_is_written_and_is_the_replys() {
     let reply = local
         .reply(&Request::caption(scene("dog")), &Cancel::new(), &mut |progress| {
             let Progress::Text(text) = progress else { panic!("{progress:?}") };
+            assert!(!text.contains(char::is_control), "{text:?}");
             told.push_str(text);
             parts += 1;
         })
