@@ -223,6 +223,7 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt::builder("device")
             .nick("Device")
             .blurb("Which of the execution provider's devices computes with backend=local.")
+            .maximum(255)
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder("intra-op-threads")
