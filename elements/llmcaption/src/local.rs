@@ -101,7 +101,16 @@ impl Loader {
             before.cancel("Another stream came");
         }
         let progress = Arc::new(Progress::start(element, "loading", "Loading the decoder"));
-        self.lock().progress = Some(Arc::clone(&progress));
+        {
+            let mut state = self.lock();
+            if state.number != number {
+                // It was stopped in between.
+                drop(state);
+                progress.cancel("Stopped");
+                return;
+            }
+            state.progress = Some(Arc::clone(&progress));
+        }
         let (weak, writer) = (Arc::downgrade(self), self.writer.clone());
         let job = move || {
             let began = Instant::now();
@@ -149,9 +158,10 @@ impl Loader {
         }
     }
 
-    /// Which load is under way, or was the last.
-    fn number(&self) -> u64 {
-        self.lock().number
+    /// Which load is under way, or was the last; `None` while it is not known what the stream carries.
+    fn number(&self) -> Option<u64> {
+        let state = self.lock();
+        state.wanted.as_ref().map(|_| state.number)
     }
 
     /// Waits for what is being loaded, and takes it: with the number of the load.
@@ -246,7 +256,10 @@ impl Captioner for Decoder {
         progress: &mut dyn FnMut(listen_captioner::Progress<'_>),
     ) -> Result<Reply, CaptionError> {
         let began = Instant::now();
-        let latest = self.loader.number();
+        let Some(latest) = self.loader.number() else {
+            let reply = self.template.reply(request, cancel, progress)?;
+            return Ok(Reply { fallback: Some("no stream has come yet".to_owned()), ..reply });
+        };
         let up_to_date = match &self.have {
             Have::Nothing => false,
             Have::Writer(number, _) | Have::Lost(number, ..) => *number == latest,

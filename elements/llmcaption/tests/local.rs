@@ -201,6 +201,22 @@ fn a_question_is_answered_by_a_decoder_that_hears() {
 }
 
 #[test]
+fn a_question_before_any_stream_is_answered_at_once_by_the_template() {
+    gst::init().unwrap();
+    let element: LlmCaption = glib::Object::new();
+    element.set_property_from_str("backend", "local");
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    element.set_state(gst::State::Paused).unwrap();
+    assert!(element.emit_by_name::<u64>("ask", &[&"Was there a dog?", &0_u64]) > 0);
+    let message = bus.timed_pop_filtered(s(5.0), &[gst::MessageType::Element]).expect("an answer, at once");
+    let answer = message.structure().unwrap();
+    assert_eq!(answer.get::<&str>("backend").unwrap(), "template", "{answer}");
+    assert_eq!(answer.get::<&str>("fallback").unwrap(), "no stream has come yet");
+    element.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
 fn a_package_without_a_decoder_is_told_of_once_and_the_template_writes() {
     let package = open("tiny-clip");
     let mut bench = hears(&[], &caps(package.space(), Output::Clip));
