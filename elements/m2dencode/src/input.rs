@@ -287,8 +287,9 @@ impl Exact {
         job
     }
 
-    /// Where a window gives its middle only, the end of the last whole one holds time steps that nobody has given: they
-    /// come as a short window of its own, as in a rolling stream.
+    /// Where a window gives its middle only, the end of the last whole one holds time steps that nobody has given. Upstream
+    /// makes a short window of its own of them; where that was lost, or would have no sample of its own, they come with
+    /// the frames of the last window.
     fn finish(&mut self, window: u32, hop: u32, width: usize, steps: bool) -> Option<WindowJob> {
         let rest =
             self.before.get(hop as usize * width..).filter(|rest| steps && hop < window && !rest.is_empty());

@@ -35,6 +35,11 @@
 //! CAPS, SEGMENT and a first GAP go out at once, so that sinks preroll; a window that does not come out is a GAP.
 //! In a live stream as many windows may wait as one buffer makes whole, and one more.
 //!
+//! The ring holds whole windows, not frames. Windows overlap, and overload drops one of them, of any age, by itself: a
+//! ring of frames could not give up one window and keep what its neighbours share with it, and an overwriting one would
+//! tear the window that is being read. It costs memory for the overlap: a window that waits has its frames to itself
+//! (110 kB of the default package's, and at most as many wait as above).
+//!
 //! Graphs load in the background from READY on (`progress` messages named `loading`). Frames that come meanwhile wait,
 //! or in a live stream their windows are lost and counted.
 //!

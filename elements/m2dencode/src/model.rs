@@ -39,7 +39,12 @@ impl OpenModel {
         let plan = Plan::new(manifest, &options)?;
         let edge = match plan.edge {
             Edge::Rolling => EdgeCaps::Rolling,
-            Edge::Exact => EdgeCaps::Exact { window: plan.window_frames, hop: plan.hop_frames },
+            Edge::Exact => EdgeCaps::Exact {
+                window: plan.window_frames,
+                hop: plan.hop_frames,
+                // The stream's last time steps are in the middle of no window.
+                tail: plan.steps.is_some_and(|steps| steps.overlaps()),
+            },
         };
         let format = package.front_end().map(|front_end| MelFormat {
             front_end: front_end.clone(),

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst::{ClockTime, FlowError, FlowSuccess};
-use gst_listen_common::caps::{MEDIA_TYPE, MIXED, MelCaps, WaveformCaps};
-use gst_listen_common::errors;
+use gst_listen_common::caps::{self, MEDIA_TYPE, MIXED, MelCaps, WaveformCaps};
+use gst_listen_common::{errors, flush};
 use gst_listen_common::latency::{self, Upstream};
 use listen_encoder::WindowJob;
 
@@ -94,7 +94,7 @@ impl M2dEncode {
         let taken = match event.view() {
             gst::EventView::FlushStart(_) => {
                 let forwarded = self.srcpad.push_event(event);
-                self.store(self.queue.flush(true));
+                flush::keep(&self.srcpad, &self.queue.flush(true));
                 // It fails only where there is no task.
                 let _ = self.srcpad.pause_task();
                 return forwarded;
@@ -117,17 +117,6 @@ impl M2dEncode {
         taken.is_ok()
     }
 
-    /// What a flush must not lose: events that stay on the pad, but for those that end or place the stream.
-    fn store(&self, events: Vec<gst::Event>) {
-        let kept = |event: &gst::Event| {
-            event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
-        };
-        for event in events.iter().filter(|event| kept(event)) {
-            // A pad that is being shut down needs none.
-            let _ = self.srcpad.store_sticky_event(event);
-        }
-    }
-
     fn flush_stop(&self, event: gst::Event) -> bool {
         // The task has come to rest: what it handed over last is flushed too.
         let _ = self.srcpad.pause_task();
@@ -137,7 +126,7 @@ impl M2dEncode {
         }
         *self.lock(&self.segment) = None;
         self.set_ended(false);
-        self.store(self.queue.flush(false));
+        flush::keep(&self.srcpad, &self.queue.flush(false));
         if let Err(error) = self.start_task() {
             error.log_with_imp(self);
             return false;
@@ -256,7 +245,7 @@ impl M2dEncode {
             gst::QueryViewMut::Caps(caps) => {
                 let template = || pad.pad_template_caps();
                 let ours = self.model().map_or_else(template, |model| model.sink_caps());
-                answer(caps, ours);
+                caps::answer(caps, &ours);
                 true
             }
             gst::QueryViewMut::AcceptCaps(accept) => {
@@ -283,17 +272,10 @@ impl M2dEncode {
                     Some(model) => model.src_caps_of_any_channel(),
                     None => pad.pad_template_caps(),
                 });
-                answer(caps, ours);
+                caps::answer(caps, &ours);
                 true
             }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
-    }
-}
-
-fn answer(query: &mut gst::query::Caps, ours: gst::Caps) {
-    match query.filter() {
-        Some(filter) => query.set_result(&filter.intersect_with_mode(&ours, gst::CapsIntersectMode::First)),
-        None => query.set_result(&ours),
     }
 }

@@ -77,7 +77,10 @@ fn reference(package: &str, samples: &[f32], options: &EncoderOptions) -> Vec<Em
         let mut preparer = Preparer::new(manifest, &plan).unwrap();
         let (hop, window) = (plan.hop_frames as usize * front_end.hop_length as usize, plan.window_frames);
         let whole = front_end.exact_samples(window.into()) as usize;
-        let count = 1 + samples.len().saturating_sub(whole).div_ceil(hop);
+        let mut count = 1 + samples.len().saturating_sub(whole).div_ceil(hop);
+        // Where windows give their middle, the end of the stream has a window of its own too.
+        let ends_on_a_window = samples.len() >= whole && (samples.len() - whole).is_multiple_of(hop);
+        count += usize::from(ends_on_a_window && plan.steps.is_some() && hop < whole);
         let window = |k: usize| {
             let cut = &samples[k * hop..samples.len().min(k * hop + whole)];
             let (start_frame, first, last) =
@@ -161,6 +164,41 @@ fn each_time_step_comes_once_and_in_its_place() {
             next >= gst::ClockTime::from_mseconds(2_500),
             "{package}, {output:?}, {edge:?} end at {next}"
         );
+    }
+}
+
+#[test]
+fn the_last_steps_of_a_stream_that_ends_with_an_exact_window_are_reflected_at_both_ends_of_their_own() {
+    // Windows of 64 frames that share one time step, which is the first of the next: its own reflection is heard in it.
+    for (package, hop) in [("tiny-tokens", 48), ("tiny-frames", 56)] {
+        let front_end = open(package).front_end().unwrap().clone();
+        let exact = front_end.exact_samples(64) as usize + 2 * hop as usize * front_end.hop_length as usize;
+        let options = EncoderOptions {
+            output: Some(listen_package::Output::Frames),
+            edge: Some(listen_package::Edge::Exact),
+            hop_frames: Some(hop),
+            ..options()
+        };
+        for length in [exact - 1, exact, exact + 1] {
+            let samples = signal(length);
+            let expected = reference(package, &samples, &options);
+            assert_eq!(expected.len(), 3 + usize::from(length >= exact));
+            for piece in [333, usize::MAX] {
+                let (mut h, _) = chain(package, |encode| {
+                    encode.set_output(Output::Frames);
+                    encode.set_edge(Edge::Exact);
+                    encode.set_hop(u64::from(hop) * 10_000_000);
+                });
+                push(&mut h, &samples, piece);
+                let out = common::finish(&mut h);
+                assert_eq!(out.len(), expected.len(), "{package}, {length} samples");
+                for (found, expected) in out.iter().zip(&expected) {
+                    let what = format!("{package}, {length} samples, frame {}", expected.start_frame);
+                    assert!(row(found) == expected.data, "{what}");
+                    assert_eq!(found.offset(), expected.start_frame, "{what}");
+                }
+            }
+        }
     }
 }
 

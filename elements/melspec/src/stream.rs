@@ -40,8 +40,9 @@ impl Stream {
             Format::Samples(_) => Core::Samples(Plain::default()),
             Format::Mel(mel) => match mel.edge {
                 EdgeCaps::Rolling => Core::Rolling(LogMel::new(&mel.front_end)?),
-                EdgeCaps::Exact { window, hop } => {
-                    Core::Exact(ExactWindows::new(&mel.front_end, window as usize, hop as usize)?)
+                EdgeCaps::Exact { window, hop, tail } => {
+                    let windows = ExactWindows::new(&mel.front_end, window as usize, hop as usize)?;
+                    Core::Exact(windows.with_tail(tail))
                 }
             },
         };

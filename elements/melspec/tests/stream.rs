@@ -38,7 +38,7 @@ fn error(bus: &gst::Bus) -> Option<String> {
 
 #[test]
 fn the_front_end_is_the_one_that_downstream_asks_for() {
-    let window = EdgeCaps::Exact { window: 96, hop: 48 };
+    let window = EdgeCaps::Exact { window: 96, hop: 48, tail: false };
     for edge in [EdgeCaps::Rolling, window] {
         let format = MelFormat { edge, pre_scale: 0.5, ..MelFormat::new(FrontEnd::byol_a()) };
         let (mut h, _) = asked(&format, |element| element.set_channel(3));

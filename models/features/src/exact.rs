@@ -45,6 +45,8 @@ struct Plan {
     head: i64,
     /// Windows whose first frames must be kept at a time.
     open: usize,
+    /// Whether the stream's end has a window of its own though the last one held it.
+    tail: bool,
 }
 
 /// What comes next in the stream: an inner frame, a window's first frames, a window.
@@ -110,6 +112,13 @@ impl ExactWindows {
         })
     }
 
+    /// The same windows; but where they overlap and the stream ends with one, what the next one would have shared with it
+    /// is lent too, as a short window: for who takes only the middle of each window.
+    pub fn with_tail(mut self, tail: bool) -> Self {
+        self.plan.tail = tail;
+        self
+    }
+
     /// The front end whose frames these are.
     pub fn front_end(&self) -> &FrontEnd {
         &self.plan.front_end
@@ -123,7 +132,8 @@ impl ExactWindows {
         }
     }
 
-    /// Ends the stream. Sound that no window has held yet is lent as a window of fewer frames,
+    /// Ends the stream. Sound that no window has held yet (with a [tail](Self::with_tail): whatever the next one would
+    /// hold) is lent as a window of fewer frames,
     /// `[frames_in(its samples) * n_mels]`, from where the next window would have begun to the end, with its own
     /// reflection there. Then the next sample begins a new stream.
     pub fn finish(&mut self, mut window: impl FnMut(&[f32])) {
@@ -159,7 +169,8 @@ impl ExactWindows {
             0 => 0,
             windows => (windows - 1) * window_hop + window,
         };
-        if self.samples.end() <= held || self.rest() <= 0 {
+        let tail = self.plan.tail && self.next.window > 0;
+        if (self.samples.end() <= held && !tail) || self.rest() <= 0 {
             return 0;
         }
         self.plan.front_end.frames_in(self.rest() as u64) as usize
@@ -268,6 +279,7 @@ impl Plan {
             head: ((head_frames - 1) * hop + right).max(left + 1).min(window),
             open: (window_frames - 1) / hop_frames + 2,
             front_end: front_end.clone(),
+            tail: false,
         }
     }
 

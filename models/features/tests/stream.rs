@@ -248,6 +248,40 @@ fn exact_windows_are_those_of_the_cut_recording_bit_for_bit() {
 }
 
 #[test]
+fn with_a_tail_a_stream_that_ends_with_a_window_has_one_more_of_what_they_share() {
+    for front_end in front_ends() {
+        for (window, hop) in [(9, 1), (9, 4), (40, 3), (12, 12), (9, 30)] {
+            let whole = front_end.exact_samples(window as u64) as usize;
+            let step = hop * front_end.hop_length as usize;
+            for len in [
+                0,
+                100,
+                whole - 1,
+                whole,
+                whole + 1,
+                whole + 2 * step - 1,
+                whole + 2 * step,
+                whole + 2 * step + 1,
+            ] {
+                let samples = sound(len);
+                let mut expected = cut_first(&front_end, &samples, window, hop);
+                if len >= whole && (len - whole).is_multiple_of(step) && hop < window {
+                    let rest = &samples[(len - whole) + step..];
+                    expected.push(stream(&mut LogMel::new(&front_end).unwrap(), rest, usize::MAX));
+                }
+                let mut exact = ExactWindows::new(&front_end, window, hop).unwrap().with_tail(true);
+                let found = windows(&mut exact, &samples, 441);
+                assert_eq!(found.len(), expected.len(), "window {window}, hop {hop}, {len} samples");
+                for (nth, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    assert_eq!(bits(found), bits(expected), "window {nth} of {window}/{hop}, {len} samples");
+                }
+                assert_eq!(windows(&mut exact, &samples, 100), found, "and again");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_shortest_possible_windows_are_exact_too() {
     let front_end = FrontEnd::m2d_16k();
     for window in [3, 4, 5] {

@@ -47,6 +47,9 @@ pub enum EdgeCaps {
         window: u32,
         /// Frames from one window's start to the next one's.
         hop: u32,
+        /// Whether a stream that ends with a window has one more, short one, of what the next would have shared with it:
+        /// for a receiver that takes only the middle of each window.
+        tail: bool,
     },
 }
 
@@ -90,17 +93,20 @@ impl MelFormat {
         }
         match self.edge {
             EdgeCaps::Rolling => s.set("edge", "rolling"),
-            EdgeCaps::Exact { window, hop } => {
+            EdgeCaps::Exact { window, hop, tail } => {
                 s.set("edge", "exact");
                 s.set("window", window as i32);
                 s.set("hop", hop as i32);
+                if tail {
+                    s.set("tail", true);
+                }
             }
         }
         s
     }
 
-    /// Reads what [`to_structure`](Self::to_structure) writes. `pre-scale`, `int16-roundtrip` and `edge` may be
-    /// missing (1, false, rolling).
+    /// Reads what [`to_structure`](Self::to_structure) writes. `pre-scale`, `int16-roundtrip`, `edge` and
+    /// `tail` may be missing (1, false, rolling, false).
     ///
     /// # Errors
     /// The first field that is missing, of another type or out of range; the front end's own checks come later.
@@ -130,7 +136,11 @@ impl MelFormat {
         let exact = structure.has_field("edge") && f.word("edge", &[("rolling", false), ("exact", true)])?;
         let edge = match exact {
             false => EdgeCaps::Rolling,
-            true => EdgeCaps::Exact { window: f.count("window")?, hop: f.count("hop")? },
+            true => EdgeCaps::Exact {
+                window: f.count("window")?,
+                hop: f.count("hop")?,
+                tail: f.bool_or("tail", false)?,
+            },
         };
         Ok(Self { front_end, pre_scale, int16_roundtrip: f.bool_or("int16-roundtrip", false)?, edge })
     }
@@ -237,7 +247,7 @@ mod tests {
         ];
         let mut formats: Vec<_> = presets.map(MelFormat::new).into();
         let odd = FrontEnd { f_min: 62.5, log: Log::LnMax { floor: 1e-7 }, ..FrontEnd::m2d_16k() };
-        let edge = EdgeCaps::Exact { window: 608, hop: 160 };
+        let edge = EdgeCaps::Exact { window: 608, hop: 160, tail: true };
         formats.push(MelFormat { front_end: odd, pre_scale: 0.1, int16_roundtrip: true, edge });
         formats
     }
