@@ -101,7 +101,56 @@ def test_a_folder_without_safetensors_is_named(tmp_path):
         Weights(tmp_path)
 
 
-def test_a_chat_format_becomes_a_template(tmp_path):
-    source = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+# As Llama 3's: a token that begins, a date, headers, trimmed texts.
+HEADERS = """{{- bos_token }}
+{%- if not date_string is defined %}{%- if strftime_now is defined %}{%- set date_string = strftime_now("%d %b %Y") %}{%- endif %}{%- endif %}
+{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] | trim %}{%- set messages = messages[1:] %}{%- else %}{%- set system_message = "" %}{%- endif %}
+{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" + system_message + "<|eot_id|>" }}
+{%- for message in messages %}
+{%- if not (message.role == 'ipython' or 'tool_calls' in message) %}
+{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}"""
+# As Qwen 3's: thinking that can be switched off, a loop that is left.
+THINKING = """{%- if tools %}{{- tools | tojson }}{%- endif %}{%- for m in messages[::-1] %}{%- if m.role == 'user' %}{%- break %}{%- endif %}{%- endfor %}
+{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}{%- endif %}"""
+# As Mistral's first: no system message.
+NO_SYSTEM = """{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"""
+
+
+@pytest.mark.parametrize(("source", "expected"), [
+    (CHATML, "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{audio}{prompt}<|im_end|>\n<|im_start|>assistant\n"),
+    (HEADERS, "<s><|start_header_id|>system<|end_header_id|>\n\n{system}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n{audio}{prompt}<|eot_id|>"
+              "<|start_header_id|>assistant<|end_header_id|>\n\n"),
+    (THINKING, "<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{audio}{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+    (NO_SYSTEM, "<s>[INST] {audio}{prompt} [/INST]"),
+], ids=["chatml", "headers", "thinking", "no-system"])
+def test_a_chat_format_becomes_a_template_as_transformers_renders_it(source, expected, tmp_path):
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.WordLevel({"<s>": 0, "a": 1}, unk_token="a")).save(str(tmp_path / "tokenizer.json"))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": {"content": "<s>"}, "chat_template": source}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    found = chat_template(tmp_path, hears=True)
+    assert found == expected
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), bos_token="<s>", chat_template=source)
+    system = [{"role": "system", "content": "Be brief."}] if "{system}" in found else []
+    messages = [*system, {"role": "user", "content": "What?"}]
+    rendered = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    assert found.replace("{system}", "Be brief.").replace("{audio}{prompt}", "What?") == rendered
+    assert chat_template(tmp_path, hears=False) == expected.replace("{audio}", "")
+
+
+@pytest.mark.parametrize(("source", "message"), [
+    ("{% for m in messages %}{{ m.content }}", "expected one that renders"),
+    ("{{ raise_exception('no') }}", "the folder's chat template says: no"),
+    ("{{ ''.__class__.__mro__ }}", "expected one that renders"),
+    ("hello", "expected {audio} once, found it 0 times"),
+])
+def test_a_chat_format_that_gives_no_template_is_named_and_runs_nothing(source, message, tmp_path):
     (tmp_path / "chat_template.jinja").write_text(source)
-    assert chat_template(tmp_path, hears=True) == "<|system|>{system}\n<|user|>{audio}{prompt}\n<|assistant|>"
+    with pytest.raises(ExportError, match=message):
+        chat_template(tmp_path, hears=True)

@@ -130,6 +130,19 @@ def test_licences_are_joined_and_nothing_is_allowed_that_one_forbids(command, fo
     assert (base / "LICENSE.txt").read_text() in text and tiny.LICENCE in text
 
 
+def test_large_weights_stand_in_files_beside_the_graphs(command, folders, tmp_path, monkeypatch):
+    from gst_listen_export.llm import graph
+
+    monkeypatch.setattr(graph, "INLINE_BYTES", 6000)
+    assert command("llm", folders / "tiny-qwen2", "--onto", PACKAGES / "tiny-frames", "-o", tmp_path / "p")[0] == 0
+    s, manifest = section(tmp_path / "p"), json.loads((tmp_path / "p" / "manifest.json").read_text())
+    files = [*s["decoder"]["external_data"], *s["embed_tokens"]["external_data"]]
+    assert len(s["decoder"]["external_data"]) > 1 and len(s["embed_tokens"]["external_data"]) == 1
+    assert all(name in manifest["sha256"] for name in files) and (tmp_path / "p" / "decoder.onnx").stat().st_size < 40_000
+    case = json.loads((FIXTURES / "tiny-qwen2" / "truth.json").read_text())["cases"][0]
+    assert Greedy(tmp_path / "p", s).tokens([case["prompt_ids"]], None, 24, []) == case["tokens"]
+
+
 def config(folder, **values):
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))

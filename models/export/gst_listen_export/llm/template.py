@@ -1,5 +1,6 @@
 """The text around the sound: the folder's chat template, with places for the sound and for the words."""
 
+import json
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def chat_template(folder, hears):
     """The template that the folder's chat format gives, or None where it has none; `hears`: with a place for the sound.
 
     The format is a Jinja template; it is rendered once, in Jinja's sandbox, for one system and one user message whose
-    texts are the places. What needs more than that (tools, dates) renders as for an empty value.
+    texts are the places. What needs more than that (tools, dates) renders as for an empty value; thinking aloud is off.
     """
     folder = Path(folder)
     source = None
@@ -37,18 +38,19 @@ def chat_template(folder, hears):
 
     config = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
     special = {k: text_of(config.get(k)) for k in ("bos_token", "eos_token", "unk_token", "pad_token")}
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
     environment.globals |= {"raise_exception": refuse, "strftime_now": lambda _format: ""}
     user = {"role": "user", "content": plain(hears)}
     for messages in ([{"role": "system", "content": "{system}"}, user], [user]):
         try:
-            text = environment.from_string(source).render(messages=messages, add_generation_prompt=True, tools=None, **special)
+            text = environment.from_string(source).render(messages=messages, add_generation_prompt=True, enable_thinking=False, **special)
         except LlmError:
             if len(messages) == 1:
                 raise
             continue  # a format without a system message
-        except TemplateError as error:
-            raise LlmError(f"the folder's chat template: {error}") from error
+        except (TemplateError, TypeError, KeyError, IndexError) as error:
+            raise LlmError(f"the folder's chat template: expected one that renders a system and a user message: {error}; say --template") from error
         return check_template(text, hears)
     return None
 
