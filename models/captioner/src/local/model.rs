@@ -168,6 +168,12 @@ impl Model {
         Ok(Answer { ids, finish, runs: running.cache.runs })
     }
 
+    /// The vectors of a window.
+    #[cfg(test)]
+    pub fn prefix(&mut self, window: &Embedding) -> Result<Vec<f32>, LocalError> {
+        self.graphs.window(window)
+    }
+
     /// The logits behind ids that are fed as many at a time as one run takes, and behind the same fed one at a time.
     #[cfg(test)]
     pub fn both_ways(&mut self, ids: &[u32]) -> (Vec<f32>, Vec<f32>) {

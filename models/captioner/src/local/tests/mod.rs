@@ -1,11 +1,14 @@
 //! The small packages, token for token against `transformers`; and what a decoder must not do.
 
+mod refused;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use listen_package::Package;
 use serde::Deserialize;
+use sha2::Digest;
 
 use super::graphs::MOST_POSITIONS;
 use super::model::{Answer, Limit, Model, Part};
@@ -304,30 +307,12 @@ fn a_decoder_that_hears_tells_of_sound_without_events_and_one_that_does_not_says
     assert_eq!(ask("tiny-qwen2"), Reply::whole(String::new(), Backend::Local));
 }
 
-#[test]
-fn embeddings_that_are_missing_or_of_another_kind_are_told_with_both_sides() {
-    let mut local = local("tiny-llama", &options(4));
-    assert_eq!(local.takes(), Some(Output::Clip));
-    let mut told = |scene: Scene| {
-        local.reply(&Request::caption(scene), &Cancel::new(), &mut |_| {}).unwrap_err().to_string()
-    };
-    let with = |embedding: Embedding| Scene { embeddings: vec![embedding.into()], ..scene("dog") };
-    assert_eq!(
-        told(Scene { embeddings: Vec::new(), ..scene("dog") }),
-        "the decoder's projector takes embeddings, found none in what was heard"
-    );
-    assert_eq!(
-        told(with(Embedding { rows: 2, ..window(&[0.0; 32]) })),
-        "the decoder's projector takes 1 vector of 16 values a window (output=clip), found 2 of 16: set `output` of m2dencode"
-    );
-    assert_eq!(
-        told(with(window(&[0.0; 12]))),
-        "the decoder's projector takes 1 vector of 16 values a window (output=clip), found 1 of 12: set `output` of m2dencode"
-    );
-}
-
-/// A copy of a small package with something changed in its manifest.
-fn changed(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> Result<Local, CaptionError> {
+/// A copy of a small package with something changed in its manifest, and files put in the place of its own.
+fn changed(
+    name: &str,
+    files: &[(&str, &str)],
+    change: impl FnOnce(&mut serde_json::Value),
+) -> Result<Local, CaptionError> {
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder(name)).unwrap() {
         let path = entry.unwrap().path();
@@ -335,6 +320,12 @@ fn changed(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> Result<Lo
     }
     let manifest = copy.path().join("manifest.json");
     let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    for (file, by) in files {
+        let bytes = std::fs::read(folder(by)).unwrap();
+        let sum = sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        json["sha256"][file] = sum.into();
+        std::fs::write(copy.path().join(file), bytes).unwrap();
+    }
     change(&mut json);
     std::fs::write(&manifest, json.to_string()).unwrap();
     let package = Package::open(copy.path(), true).unwrap();
@@ -342,70 +333,38 @@ fn changed(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> Result<Lo
 }
 
 #[test]
-fn a_block_that_the_graphs_belie_is_refused_with_both_sides() {
-    type Change = fn(&mut serde_json::Value);
-    let cases: [(Change, &str); 9] = [
-        (
-            |json| json["captioner"]["self_test"]["tokens"] = serde_json::json!([107, 40, 9]),
-            "the decoder's self-test must begin with the tokens [107, 40, 9], found [107, 40, 107]",
-        ),
-        (
-            |json| json["captioner"]["decoder"]["hidden"] = 32.into(),
-            "decoder.onnx: `inputs_embeds` must be float32 [1, ?, 32], as the manifest's `captioner` says, found float32 [",
-        ),
-        (
-            |json| json["captioner"]["decoder"]["layers"] = 1.into(),
-            "decoder.onnx: each input must be one of inputs_embeds, attention_mask, position_ids, past_key_values.0.key, past_key_values.0.value, as the manifest's `captioner` says, found past_key_values.1.key",
-        ),
-        (
-            |json| json["captioner"]["decoder"]["layers"] = 3.into(),
-            "the graph has no input named \"past_key_values.2.key\"",
-        ),
-        (
-            |json| json["captioner"]["decoder"]["head_dim"] = 8.into(),
-            "decoder.onnx: `past_key_values.0.key` must be float32 [1, 2, ?, 8], as the manifest's `captioner` says, found float32 [",
-        ),
-        (
-            |json| json["captioner"]["decoder"]["position_ids"] = false.into(),
-            "decoder.onnx: each input must be one of inputs_embeds, attention_mask, past_key_values.0.key",
-        ),
-        (
-            |json| json["captioner"]["decoder"]["vocab"] = 300.into(),
-            "decoder.onnx: `logits` must be float32 [1, ?, 300], as the manifest's `captioner` says, found float32 [",
-        ),
-        (
-            |json| json["captioner"]["projector"]["prefix"] = 5.into(),
-            "projector.onnx: `prefix` must be float32 [1, 5, 16], as the manifest's `captioner` says, found float32 [",
-        ),
-        (
-            |json| json["captioner"]["embed_tokens"]["output"] = "embeddings".into(),
-            "the graph has no output named \"embeddings\"; it has inputs_embeds",
-        ),
-    ];
-    for (change, says) in cases {
-        let error = changed("tiny-llama", change).unwrap_err().to_string();
-        assert!(error.starts_with(says), "{error}\nexpected {says}");
+fn a_projector_of_frames_is_given_all_of_a_window() {
+    #[derive(Deserialize)]
+    struct Case {
+        window: Vec<Vec<f32>>,
+        prefix: Vec<Vec<f64>>,
     }
-    let none = changed("tiny-llama", |json| drop(json.as_object_mut().unwrap().remove("captioner")));
-    assert_eq!(
-        none.unwrap_err().to_string(),
-        "package `tiny-llama` has no decoder: `captioner` must be in its manifest, found none"
-    );
-}
-
-#[test]
-fn a_tokenizer_that_is_none_or_another_decoders_is_refused() {
-    let of = |name: &str, json: &[u8]| {
-        let block = package(name).manifest().captioner.clone().unwrap();
-        words::Words::new(&block, json).unwrap_err().to_string()
+    let hears_frames = |json: &mut serde_json::Value| {
+        let block = &mut json["captioner"];
+        block["projector"]["takes"] = "frames".into();
+        block["projector"]["prefix"] = 3.into();
+        block.as_object_mut().unwrap().remove("self_test");
     };
-    assert!(
-        of("tiny-llama", b"{}")
-            .starts_with("tokenizer.json: the file must be a Hugging Face tokenizer.json, found ")
-    );
-    let qwen = package("tiny-qwen2").read("tokenizer.json").unwrap().into_owned();
+    let mut local =
+        changed("tiny-llama", &[("projector.onnx", "frames-projector.onnx")], hears_frames).unwrap();
+    assert_eq!(local.takes(), Some(Output::Frames));
+    let text = std::fs::read_to_string(folder("frames-projector.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
+    assert_eq!(cases.iter().map(|case| case.window.len()).collect::<Vec<_>>(), [1, 5]);
+    for case in &cases {
+        let window = Embedding { rows: case.window.len(), ..window(&case.window.concat()) };
+        let prefix = local.model.prefix(&window).unwrap();
+        let expected = case.prefix.concat();
+        assert_eq!(prefix.len(), 3 * 16);
+        let furthest =
+            prefix.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+        assert!(furthest < 1e-5, "{furthest}");
+        let scene = Scene { embeddings: vec![window.into()], ..scene("dog") };
+        assert!(local.reply(&Request::caption(scene), &Cancel::new(), &mut |_| {}).is_ok());
+    }
+    let other = Embedding { rows: 2, ..window(&[0.0; 24]) };
     assert_eq!(
-        of("tiny-llama", &qwen),
-        "tokenizer.json: each id must be below `captioner.decoder.vocab` (265), found 265"
+        local.model.prefix(&other).unwrap_err().to_string(),
+        "the decoder's projector takes vectors of 16 values a window (output=frames), found 2 of 12: set `output` of m2dencode"
     );
 }
