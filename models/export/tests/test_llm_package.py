@@ -143,6 +143,28 @@ def test_large_weights_stand_in_files_beside_the_graphs(command, folders, tmp_pa
     assert Greedy(tmp_path / "p", s).tokens([case["prompt_ids"]], None, 24, []) == case["tokens"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_int8_is_near_and_smaller(command, folders, tmp_path, name):
+    file = projector(tmp_path / "p.safetensors", weight=np.random.default_rng(2).standard_normal((32, 16)) / 4)
+    status, said = command("llm", folders / name, "--onto", PACKAGES / "tiny-frames", "-o", tmp_path / "p", "--precision", "int8", "--projector", file)
+    assert status == 0, said
+    assert 0.995 <= float(said.split("a cosine of ")[1].split()[0]) < 1
+    s = section(tmp_path / "p")
+    for part in ("decoder", "embed_tokens"):
+        assert (tmp_path / "p" / s[part]["file"]).stat().st_size < 0.75 * (FIXTURES / name / section(FIXTURES / name)[part]["file"]).stat().st_size
+    assert s["self_test"]["tokens"] and "captions:" in command("inspect", tmp_path / "p")[1]
+
+
+def test_int8_that_is_too_far_off_is_refused(command, folders, tmp_path, monkeypatch):
+    from gst_listen_export.llm import graph
+
+    exact = graph.per_row
+    monkeypatch.setattr(graph, "per_row", lambda weight: exact(np.sign(weight)))  # one bit
+    status, said = command("llm", folders / "tiny-qwen2", "--onto", PACKAGES / "tiny-frames", "-o", tmp_path / "out", "--precision", "int8")
+    assert status == 1 and "expected logits with a cosine of at least 0.995 to fp32's" in said, said
+    assert not list(tmp_path.glob("*out*"))
+
+
 def config(folder, **values):
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))

@@ -27,6 +27,8 @@ def add_arguments(parser):
     parser.add_argument("--max-windows", type=int, default=1, metavar="N", help="windows of sound that one prompt may hold (default: 1, the latest)")
     parser.add_argument("--template", metavar="TEXT",
                         help="the prompt, with {prompt}, {audio} where there is a projector, and {system} (default: the folder's chat template)")
+    parser.add_argument("--precision", choices=["fp32", "int8"], default="fp32",
+                        help="of the language model's matrices; int8 is refused where its logits' cosine to fp32 is below 0.995 (default: fp32)")
     parser.add_argument("--stop", action="append", default=[], metavar="TOKEN", help="a token that ends an answer, beside the model's own")
     parser.add_argument("--evidence", choices=["json", "compact"], default="json",
                         help="how {prompt} tells what was heard: models/captioner/EVIDENCE.md (default: json, for models that read)")
@@ -57,8 +59,10 @@ def run(args):
     tokenizer = read_tokenizer(args.source, config.vocab)
     base = Base(args.onto)
     template, begin = prompt(args, tokenizer)
-    if (size := base.bytes + weights.room()) > MAX_PACKAGE:
-        raise ExportError(f"{args.source}: expected a model that makes a package of at most {MAX_PACKAGE >> 30} GiB in float32, found one of {size / 2**30:.1f} GiB")
+    int8 = args.precision == "int8"
+    if (size := base.bytes + weights.room(1 if int8 else 4)) > MAX_PACKAGE:
+        raise ExportError(f"{args.source}: expected a model that makes a package of at most {MAX_PACKAGE >> 30} GiB in {args.precision}, found one of "
+                          f"{size / 2**30:.1f} GiB{'' if int8 else ': --precision int8 makes a quarter of it'}")
     section = {"decoder": None, "embed_tokens": None, "tokenizer": "tokenizer.json", "prompt": template} | ({"evidence": args.evidence} if args.evidence != "json" else {}) | {
                "begin": list(begin), "stop": stop_ids(tokenizer, config, args.stop), "max_tokens": args.max_tokens, "temperature": args.temperature,
                "top_p": args.top_p, "repetition_penalty": args.repetition_penalty}
@@ -70,7 +74,7 @@ def run(args):
     if "description" in base.manifest and not args.description:
         manifest["description"] = base.manifest["description"]
     writer = SimpleNamespace(output=args.output, replace=args.replace, description=args.description, license_file=None)
-    with PackageWriter(writer, manifest, room=base.bytes + weights.room()) as package:
+    with PackageWriter(writer, manifest, room=size) as package:
         base.copy(package)
         if text := base.licence_text(args, args.source.resolve()):
             name = manifest["license"].get("file") or ("LICENSE.captioner.txt" if "LICENSE.txt" in base.files else "LICENSE.txt")
@@ -79,16 +83,18 @@ def run(args):
         section["tokenizer"] = folder + "tokenizer.json"
         tokenizer.encode_special_tokens = False
         tokenizer.save(str(package.path(section["tokenizer"])), pretty=False)
-        write_graphs(package, folder, section, config, weights, positions)
+        write_graphs(package, folder, section, config, weights, positions, int8)
         if args.projector:
             write_projector(package, folder, section, config, base, args)
         section = {k: section[k] for k in ("decoder", "embed_tokens", "projector", *section) if k in section}
+        cosine = reduced_cosine(package, section, config, weights, tokenizer, base) if int8 else None
         section["self_test"] = self_test(package, section, tokenizer, base)
         if section["self_test"] is None:
             del section["self_test"]
         package.manifest["captioner"] = section
     print(f"{args.output}: {config.family}, {config.layers} layers of {config.hidden}, {config.vocab} tokens"
-          f"{', hears through ' + args.projector.name if args.projector else ', is told events as text'}")
+          f"{', hears through ' + args.projector.name if args.projector else ', is told events as text'}"
+          f"{'' if cosine is None else f', int8 with a cosine of {cosine:.5f} to fp32'}")
 
 
 def check_numbers(args):
@@ -129,14 +135,14 @@ def prompt(args, tokenizer):
     return template, () if begins_with(template, tokenizer, begin) else begin
 
 
-def write_graphs(package, folder, section, config, weights, positions):
+def write_graphs(package, folder, section, config, weights, positions, int8):
     from gst_listen_export.llm.decoder import decoder_graph, embed_graph
 
     name = folder + "embed_tokens.onnx"
-    data = embed_graph(config, weights).save(package.path(name))
+    data = embed_graph(config, weights, int8).save(package.path(name))
     section["embed_tokens"] = {"file": name, "external_data": [folder + n for n in data], "input": "input_ids", "output": "inputs_embeds"}
     name = folder + "decoder.onnx"
-    data = decoder_graph(config, weights).save(package.path(name))
+    data = decoder_graph(config, weights, int8).save(package.path(name))
     weights.finish()
     section["decoder"] = {"file": name, "external_data": [folder + n for n in data], "layers": config.layers, "kv_heads": config.kv_heads,
                           "head_dim": config.head_dim, "hidden": config.hidden, "vocab": config.vocab, "max_positions": positions,
@@ -158,11 +164,33 @@ def write_projector(package, folder, section, config, base, args):
                             "prefix": prefix, "max_windows": args.max_windows}
 
 
-def self_test(package, section, tokenizer, base):
-    """What greedy decoding gives for one word and, where the model hears, a window of equal values; None where it says nothing."""
+def reduced_cosine(package, section, config, weights, tokenizer, base):
+    """The mean cosine of int8's logits to those in float32, at every position of the self-test's prompt and an answer.
+
+    # Errors
+    Below 0.995.
+    """
+    import tempfile
+
+    from gst_listen_export.llm.decoder import decoder_graph, embed_graph
+    from gst_listen_export.llm.greedy import Greedy, logits_cosine
+    from gst_listen_export.onnx_export import MIN_COSINE
+
+    # Beside the package: the same disk, whose room is known.
+    with tempfile.TemporaryDirectory(prefix=f".{package.output.name}.fp32-", dir=package.folder.parent) as scratch:
+        whole = {"decoder": section["decoder"] | {"file": "decoder.onnx"}, "embed_tokens": section["embed_tokens"] | {"file": "embed_tokens.onnx"}}
+        embed_graph(config, weights).save(Path(scratch) / "embed_tokens.onnx")
+        decoder_graph(config, weights).save(Path(scratch) / "decoder.onnx")
+        cosine = logits_cosine(Greedy(Path(scratch), whole), Greedy(package.folder, section), *test_prompt(section, tokenizer, base))
+    if not cosine >= MIN_COSINE:
+        raise ExportError(f"--precision int8: expected logits with a cosine of at least {MIN_COSINE} to fp32's, found {cosine:.4f}")
+    return cosine
+
+
+def test_prompt(section, tokenizer, base):
+    """The self-test's prompt as lists of ids, and the sound in it: one window of equal values, or None."""
     import numpy as np
 
-    from gst_listen_export.llm.greedy import Greedy
     from gst_listen_export.llm.tokens import prompt_ids
 
     audio, projector = None, section.get("projector")
@@ -171,5 +199,12 @@ def self_test(package, section, tokenizer, base):
         audio = np.full(size, size**-0.5)
         audio = audio if projector["takes"] == "clip" else audio[None]
     ids = prompt_ids(tokenizer, section["begin"], section["prompt"], {"{system}": "", "{prompt}": SELF_TEST["prompt"]})
-    tokens = Greedy(package.folder, section).tokens(ids, audio, SELF_TEST["tokens"], section["stop"])
+    return ids, audio
+
+
+def self_test(package, section, tokenizer, base):
+    """What greedy decoding gives for one word and, where the model hears, a window of equal values; None where it says nothing."""
+    from gst_listen_export.llm.greedy import Greedy
+
+    tokens = Greedy(package.folder, section).tokens(*test_prompt(section, tokenizer, base), SELF_TEST["tokens"], section["stop"])
     return {"prompt": SELF_TEST["prompt"], "tokens": tokens} if tokens else None

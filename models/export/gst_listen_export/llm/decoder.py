@@ -17,26 +17,32 @@ Keys are kept with their rotation, so a step computes nothing of the past anew.
 import numpy as np
 from onnx import TensorProto
 
-from .graph import Graph
+from .graph import Graph, per_row
 
 F32, I64 = TensorProto.FLOAT, TensorProto.INT64
 LOWEST = float(np.finfo(np.float32).min)
 
 
-def embed_graph(config, weights):
+def embed_graph(config, weights, int8=False):
     """`input_ids` int64 `[B, S]` to `inputs_embeds` `[B, S, hidden]`."""
     g = Graph("embed_tokens")
     ids = g.input("input_ids", I64, ["batch", "sequence"])
-    table = g.constant("embed_tokens.weight", weights.take("model.embed_tokens.weight", (config.vocab, config.hidden)))
-    g.output(g.op("Gather", table, ids, axis=0), "inputs_embeds", F32, ["batch", "sequence", config.hidden])
+    table = weights.take("model.embed_tokens.weight", (config.vocab, config.hidden))
+    if int8:
+        values, scales = per_row(table)
+        rows = g.op("Cast", g.op("Gather", g.constant("embed_tokens.weight_int8", values), ids, axis=0), to=F32)
+        y = g.op("Mul", rows, g.op("Gather", g.constant("embed_tokens.weight_scale", scales[:, None]), ids, axis=0))
+    else:
+        y = g.op("Gather", g.constant("embed_tokens.weight", table), ids, axis=0)
+    g.output(y, "inputs_embeds", F32, ["batch", "sequence", config.hidden])
     return g
 
 
 class _Decoder:
     """One decoder being built."""
 
-    def __init__(self, config, weights):
-        self.c, self.w, self.g = config, weights, Graph("decoder")
+    def __init__(self, config, weights, int8):
+        self.c, self.w, self.g = config, weights, Graph("decoder", int8)
 
     def build(self):
         c, g = self.c, self.g
@@ -148,6 +154,6 @@ class _Decoder:
         return g.op("Add", x, self.project(y, f"{name}.mlp.down_proj", c.hidden, c.intermediate)), key_value
 
 
-def decoder_graph(config, weights):
+def decoder_graph(config, weights, int8=False):
     """The decoder's graph; see the module."""
-    return _Decoder(config, weights).build()
+    return _Decoder(config, weights, int8).build()

@@ -12,10 +12,18 @@ INLINE_BYTES = 1 << 30
 """Weights above this together stand in files beside the graph, each at most about so long (a package file: 2 GiB)."""
 
 
+def per_row(weight):
+    """A matrix `[rows, columns]` as int8 and the scale of each row `[rows]`."""
+    scales = np.maximum(np.abs(weight).max(axis=1), np.finfo(np.float32).tiny * 128).astype(np.float32) / 127
+    return np.clip(np.rint(weight / scales[:, None]), -127, 127).astype(np.int8), scales
+
+
 class Graph:
     """Nodes and weights of one graph; every method gives the name of what it made."""
 
-    def __init__(self, name):
+    def __init__(self, name, int8=False):
+        """`int8`: matrices are kept so, with a scale per output channel; what they are applied to is scaled by each run."""
+        self.int8 = int8
         self.name, self.nodes, self.initializers, self.inputs, self.outputs = name, [], {}, [], []
 
     def input(self, name, kind, shape):
@@ -44,8 +52,20 @@ class Graph:
 
     def linear(self, x, name, weight, bias=None):
         """`x @ weight.T + bias`; `weight` `[out, in]` as PyTorch keeps it."""
-        y = self.op("MatMul", x, self.constant(name + ".weight", weight.T))
+        if self.int8:
+            y = self.matmul_int8(x, name, weight)
+        else:
+            y = self.op("MatMul", x, self.constant(name + ".weight", weight.T))
         return y if bias is None else self.op("Add", y, self.constant(name + ".bias", bias))
+
+    def matmul_int8(self, x, name, weight):
+        """`x @ weight.T` by whole numbers: the operators that ONNX Runtime makes one of."""
+        values, scales = per_row(weight)
+        parts = [f"{name}_{part}" for part in ("quantized", "scale", "zero")]
+        self.nodes.append(helper.make_node("DynamicQuantizeLinear", [x], parts, name=f"{name}_quantize"))
+        whole = self.op("MatMulInteger", parts[0], self.constant(name + ".weight_int8", values.T), parts[2])
+        scale = self.op("Mul", parts[1], self.constant(name + ".weight_scale", scales))
+        return self.op("Mul", self.op("Cast", whole, to=TensorProto.FLOAT), scale)
 
     def dim(self, x, axis):
         """Length of a dimension, `[1]`."""

@@ -50,6 +50,16 @@ class Greedy:
             at += n
             x = self.words([(yield logits[0, -1])])
 
+    def logits(self, embedded):
+        """The logits `[S, vocab]` at every position of embedded words, fed at once."""
+        d, n = self.decoder, embedded.shape[1]
+        feed = {"inputs_embeds": embedded, "attention_mask": np.ones((1, n), np.int64)}
+        if d["position_ids"]:
+            feed["position_ids"] = np.arange(n, dtype=np.int64)[None]
+        empty = np.zeros((1, d["kv_heads"], 0, d["head_dim"]), np.float32)
+        feed |= {f"past_key_values.{i}.{part}": empty for i in range(d["layers"]) for part in ("key", "value")}
+        return self.graph.run(["logits"], feed)[0][0]
+
     def tokens(self, prompt, audio, most, stop):
         """The likeliest tokens one after the other, up to a stop token, or to one that another machine might not take."""
         steps, found = self.steps(prompt, audio), []
@@ -66,3 +76,19 @@ class Greedy:
         except StopIteration:
             pass  # no position is left
         return found
+
+
+def logits_cosine(whole, reduced, prompt, audio, answer=32):
+    """The mean cosine of `reduced`'s logits to `whole`'s, over a prompt and the answer that `whole` gives to it."""
+    heard = None if audio is None else reduced.sound(audio)
+    def embedded(model, ids):
+        return np.concatenate([heard if part is None else model.words(part) for part in ids if part is None or part], axis=1)
+
+    ids, room = [*prompt, []], whole.decoder["max_positions"]
+    for _ in range(answer):
+        x = embedded(whole, ids)
+        if x.shape[1] >= room:
+            break
+        ids[-1].append(int(np.argmax(whole.logits(x)[-1])))
+    a, b = (m.logits(embedded(m, ids)).astype(np.float64) for m in (whole, reduced))
+    return float(((a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-30)).mean())

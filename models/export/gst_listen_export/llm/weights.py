@@ -75,9 +75,9 @@ class Weights:
     def __contains__(self, name):
         return name in self.places
 
-    def room(self):
-        """Bytes that the tensors take in graphs, in float32; the largest twice, as a tied embedding stands in two graphs."""
-        sizes = [4 * int(np.prod(place[4], dtype=np.int64)) for place in self.places.values()]
+    def room(self, value=4):
+        """Bytes that the tensors take in graphs, `value` for each number; the largest twice, as a tied embedding stands in two graphs."""
+        sizes = [value * int(np.prod(place[4], dtype=np.int64)) for place in self.places.values()]
         return sum(sizes) + max(sizes, default=0)
 
     def take(self, name, shape):
