@@ -46,6 +46,8 @@ impl Server {
                     break;
                 }
                 let Ok(stream) = stream else { continue };
+                // A thread that was not joined keeps its stack.
+                connections.retain(|connection: &JoinHandle<()>| !connection.is_finished());
                 let (seen, answer, stopped) = (seen.clone(), answer.clone(), stopped.clone());
                 connections.push(std::thread::spawn(move || {
                     // A client that has gone away is no fault.

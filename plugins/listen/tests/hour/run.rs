@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -85,13 +86,15 @@ pub fn soak(minutes: u64, live: bool) -> Told {
     let told = Arc::new(Mutex::new(Told { minutes, ..Told::default() }));
     let requests = Arc::new(Mutex::new(BTreeMap::new()));
     let counted = requests.clone();
-    let server = Server::new(move |number, _| {
-        let (kind, answer) = answer(number as u64);
+    let number = AtomicU64::new(0);
+    let server = Server::new(move |_, _| {
+        // Only numbers are counted here: no order between threads is needed.
+        let (kind, answer) = answer(number.fetch_add(1, Ordering::Relaxed));
         *counted.lock().unwrap().entry(kind).or_insert(0) += 1;
         answer
     });
     let began = Instant::now();
-    play(&told, &server.url, minutes, live);
+    play(&told, &server, minutes, live);
     drop(server);
     let mut told = std::mem::take(&mut *told.lock().unwrap());
     told.took = began.elapsed();
@@ -130,7 +133,8 @@ fn answer(number: u64) -> (&'static str, Answer) {
     }
 }
 
-fn play(told: &Arc<Mutex<Told>>, url: &str, minutes: u64, live: bool) {
+fn play(told: &Arc<Mutex<Told>>, server: &Server, minutes: u64, live: bool) {
+    let url = &server.url;
     let line = format!(
         "appsrc name=in format=time block=true max-bytes=1000000 is-live={live} \
          caps=audio/x-raw,format=F32LE,layout=interleaved,channels=1,rate={RATE} \
@@ -174,6 +178,8 @@ fn play(told: &Arc<Mutex<Told>>, url: &str, minutes: u64, live: bool) {
         new.set_duration(gst::ClockTime::SECOND);
         source.push_buffer(buffer).unwrap();
         if second % 60 == 30 {
+            // What the server remembers is no memory of the element's.
+            server.bodies.lock().unwrap().clear();
             let id = caption.emit_by_name::<u64>("ask", &[&"How often was there a dog barking?", &0u64]);
             if id > 0 {
                 told.lock().unwrap().asked.push(id);

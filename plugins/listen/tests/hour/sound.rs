@@ -4,8 +4,14 @@ use gst::prelude::*;
 
 /// Samples per second.
 pub const RATE: usize = 16_000;
-/// Seconds of the recording with a dog, applause, rain, and street alone (`examples/ATTRIBUTION.md`).
-const PIECES: [(f64, f64); 4] = [(6.5, 9.5), (10.5, 15.0), (23.5, 29.5), (15.0, 16.8)];
+/// Seconds of the recording with a dog, applause, rain, and street alone (`examples/ATTRIBUTION.md`), and where in each
+/// the sound begins.
+const PIECES: [(f64, f64, Option<(f64, &str)>); 4] = [
+    (6.5, 9.5, Some((7.0, "dog barking"))),
+    (10.5, 15.0, Some((11.0, "applause"))),
+    (23.5, 29.5, Some((24.0, "rain"))),
+    (15.0, 16.8, None),
+];
 
 /// A number for each number, the same in every run.
 pub fn hash(seed: u64, number: u64) -> u64 {
@@ -39,6 +45,9 @@ pub fn recording() -> Vec<f32> {
 
 /// Pieces of a recording without an end, as little-endian float32.
 pub struct Endless {
+    /// Where each sound has begun so far: seconds of this stream, and what it is.
+    pub begun: Vec<(f64, &'static str)>,
+    samples: usize,
     recording: Vec<f32>,
     seed: u64,
     number: u64,
@@ -47,7 +56,7 @@ pub struct Endless {
 
 impl Endless {
     pub fn new(recording: Vec<f32>, seed: u64) -> Endless {
-        Endless { recording, seed, number: 0, piece: 0..0 }
+        Endless { begun: Vec::new(), samples: 0, recording, seed, number: 0, piece: 0..0 }
     }
 
     /// The next so many samples.
@@ -60,7 +69,9 @@ impl Endless {
                     0 => PIECES.len() - 1,
                     _ => (hash(self.seed, self.number) % (PIECES.len() as u64 - 1)) as usize,
                 };
-                let (from, to) = PIECES[choice];
+                let (from, to, sound) = PIECES[choice];
+                let now = (self.samples + bytes.len() / 4) as f64 / RATE as f64;
+                self.begun.extend(sound.map(|(at, label)| (now + at - from, label)));
                 self.number += 1;
                 self.piece = (from * RATE as f64) as usize..(to * RATE as f64) as usize;
             }
@@ -70,6 +81,7 @@ impl Endless {
             bytes.extend(cut.iter().flat_map(|sample| sample.to_le_bytes()));
             self.piece.start = end;
         }
+        self.samples += samples;
         bytes
     }
 }
