@@ -133,9 +133,9 @@ impl Graphs {
     pub(crate) fn encode(
         &mut self,
         shape: &[usize],
-        data: Vec<f32>,
+        data: &[f32],
     ) -> Result<(Vec<usize>, Vec<f32>), RuntimeError> {
-        self.encoder.run(shape, &data)
+        self.encoder.run(shape, data)
     }
 
     /// The head's output, `dim` values for each of `shape[0]` inputs.

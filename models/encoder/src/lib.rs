@@ -63,6 +63,7 @@ mod recipe;
 mod repool;
 mod self_test;
 mod tensor;
+mod window_stream;
 
 pub use chunk::ChunkGrid;
 pub use cutter::{Window, WindowCutter};
@@ -73,6 +74,7 @@ pub use normalize::{Normalizer, Statistics};
 pub use open::open;
 pub use options::{EncoderOptions, WindowMode};
 pub use plan::Plan;
-pub use prepare::{Preparer, WindowJob, WindowStream};
+pub use prepare::{Preparer, WindowJob};
 pub use quickest::{MIN_COSINE, quickest};
 pub use repool::{Heard, Repooler};
+pub use window_stream::WindowStream;

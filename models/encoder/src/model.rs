@@ -8,7 +8,7 @@ use listen_runtime::{Model, Provider, RuntimeError};
 use crate::graphs::Graphs;
 use crate::prepare::{Piece, Pieces};
 use crate::recipe::{Recipe, activate};
-use crate::tensor::{Grid, append, append_pooled, shape, unit_length};
+use crate::tensor::{Grid, append_pooled, shape, unit_length};
 use crate::{StepGrid, WindowJob};
 
 /// What a window was turned into.
@@ -92,7 +92,7 @@ impl EncoderModel {
         let Some(first) = jobs.first() else { return Ok(Vec::new()) };
         let encoded = self.run_encoder(jobs, first.frames)?;
         let vectors = match output {
-            Output::Clip => self.clips(&encoded, jobs.len())?,
+            Output::Clip => self.clips(encoded, jobs.len())?,
             Output::Frames => self.frames(&encoded, jobs)?,
             Output::Tokens => self.tokens(&encoded, jobs),
         };
@@ -102,7 +102,7 @@ impl EncoderModel {
     /// What the chunks of a job give, or the clip embedding of time steps that were kept.
     fn encode_part(&mut self, job: &WindowJob) -> Result<Embedding, RuntimeError> {
         let (vectors, output) = match (&job.tokens, &job.pieces) {
-            (Some(tokens), _) => (self.clips(&self.in_order_of_graph(tokens), 1)?, Output::Clip),
+            (Some(tokens), _) => (self.clips(self.in_order_of_graph(tokens), 1)?, Output::Clip),
             (None, Some(Pieces { pieces, .. })) => {
                 let mut steps = Vec::new();
                 for piece in pieces {
@@ -171,9 +171,11 @@ impl EncoderModel {
 
     fn run_graph(&mut self, jobs: &[&[f32]], frames: u32) -> Result<Vec<f32>, RuntimeError> {
         let Recipe { layout, width, .. } = self.recipe;
-        let mut batch = Vec::with_capacity(jobs.iter().map(|job| job.len()).sum());
-        jobs.iter().for_each(|job| append(layout, job, width, &mut batch));
-        let (found, data) = self.graphs.encode(&shape(layout, jobs.len(), frames as usize, width), batch)?;
+        let shape = shape(layout, jobs.len(), frames as usize, width);
+        let (found, data) = match jobs {
+            [one] => self.graphs.encode(&shape, one)?,
+            several => self.graphs.encode(&shape, &several.concat())?,
+        };
         if found.first() != Some(&jobs.len()) || !self.recipe.fits(frames, &found[1..]) {
             let mut expected = vec![jobs.len()];
             expected.extend(self.recipe.output_shape(frames));
@@ -187,13 +189,13 @@ impl EncoderModel {
 
     /// One vector a window. All its time steps are pooled, those on padding too: the papers' procedure. What is padded is
     /// less than a step where the encoder takes windows of any length ([`Preparer`](crate::Preparer)).
-    fn clips(&mut self, encoded: &[f32], batch: usize) -> Result<Vectors, RuntimeError> {
+    fn clips(&mut self, encoded: Vec<f32>, batch: usize) -> Result<Vectors, RuntimeError> {
         let window = encoded.len() / batch;
         let recipe = &self.recipe;
         let (mut data, mut dim) = match recipe.head {
             Some(head) if recipe.in_time() && head.takes == HeadInput::All => {
                 let shape = [batch, window / recipe.dim, recipe.dim];
-                (self.graphs.map(&shape, encoded.to_vec(), head.dim)?, head.dim)
+                (self.graphs.map(&shape, encoded, head.dim)?, head.dim)
             }
             _ if recipe.in_time() => {
                 let (mut pooled, mut frames) = (Vec::new(), Vec::new());
@@ -212,7 +214,7 @@ impl EncoderModel {
                 let dim = pooled.len() / batch;
                 (pooled, dim)
             }
-            _ => (encoded.to_vec(), recipe.dim),
+            _ => (encoded, recipe.dim),
         };
         if let Some(head) = self.recipe.head.filter(|head| head.takes == HeadInput::Pooled) {
             data = self.graphs.map(&[batch, dim], data, head.dim)?;

@@ -1,11 +1,12 @@
 //! Windows to jobs: level, normalisation, padding. What of it depends on the stream lives here, not in the engine.
 
 use listen_features::{Conditioning, Level, silence_value};
-use listen_package::{Audio, Frontend, Manifest, ShortPad};
+use listen_package::{Audio, Frontend, Layout, Manifest, ShortPad};
 
 use crate::chunk::Chunk;
-use crate::chunk_stream::{ChunkStream, StepPower};
-use crate::{EncoderError, Normalizer, Plan, Statistics, Window, WindowCutter, WindowGrid};
+use crate::chunk_stream::StepPower;
+use crate::tensor::{is_turned, turned};
+use crate::{EncoderError, Normalizer, Plan, Statistics, Window};
 
 /// A window as the encoder takes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +25,7 @@ pub struct WindowJob {
     pub level_db: f32,
     /// Where its time steps lie and which are given; filled from the plan.
     pub(crate) steps: Option<crate::StepGrid>,
-    /// `[frames, width]`, normalised; nothing where the window is encoded in chunks.
+    /// Its frames, normalised, in the order that the graph wants; nothing where the window is encoded in chunks.
     pub(crate) data: Vec<f32>,
     /// What of the stream is to be encoded for it, where that is done in chunks.
     pub(crate) pieces: Option<Pieces>,
@@ -69,7 +70,7 @@ pub(crate) struct Piece {
     pub(crate) steps: usize,
     /// Frames with contexts and padding.
     pub(crate) frames: u32,
-    /// `[frames, width]`, normalised.
+    /// Normalised, in the order that the graph wants.
     pub(crate) data: Vec<f32>,
     /// How loud each of the chunk's own time steps is.
     pub(crate) powers: Vec<StepPower>,
@@ -112,8 +113,11 @@ pub struct Preparer {
     meter: Meter,
     normalizer: Normalizer,
     bad_values: u64,
+    layout: Layout,
     /// The window's frames where they differ from what was given.
     mended: Vec<f32>,
+    /// The normalised frames on their way into the graph's order.
+    normalized: Vec<f32>,
 }
 
 #[derive(Debug, Clone)]
@@ -145,7 +149,9 @@ impl Preparer {
             meter,
             normalizer: Normalizer::new(&manifest.normalize, plan.frame_seconds()),
             bad_values: 0,
+            layout: manifest.encoder.input.layout,
             mended: Vec::new(),
+            normalized: Vec::new(),
         })
     }
 
@@ -173,9 +179,7 @@ impl Preparer {
         let unit = lcm(per_step, self.multiples[1]);
         let real = (frames.len() / width) as u32;
         let padded = real.max(self.shortest).next_multiple_of(unit).min(self.longest.max(real));
-        let mut data = Vec::with_capacity(padded as usize * width);
-        data.extend(frames.iter().map(|&v| statistics.apply(self.meter.scaled(v))));
-        self.pad(&mut data, padded as usize * width, &statistics);
+        let data = self.laid_out(frames, padded, &statistics);
         let own = &frames[chunk.lead_frames as usize * width..][..chunk.valid_frames as usize * width];
         let power =
             |step: &[f32]| (10_f64.powf(f64::from(self.meter.db(step)) / 10.0), (step.len() / width) as u32);
@@ -207,9 +211,7 @@ impl Preparer {
         let statistics = self.normalizer.statistics(window.start_frame, frames, self.width);
         let valid_frames = (frames.len() / self.width.max(1)) as u32;
         let padded = self.padded(valid_frames);
-        let mut data = Vec::with_capacity(padded as usize * self.width);
-        data.extend(frames.iter().map(|&v| statistics.apply(self.meter.scaled(v))));
-        self.pad(&mut data, padded as usize * self.width, &statistics);
+        let data = self.laid_out(frames, padded, &statistics);
         WindowJob {
             start_frame: window.start_frame,
             valid_frames,
@@ -222,6 +224,22 @@ impl Preparer {
             pieces: None,
             tokens: None,
         }
+    }
+
+    /// Frames normalised, padded to `padded`, and in the order that the graph wants: whoever runs it has nothing left to do.
+    fn laid_out(&mut self, frames: &[f32], padded: u32, statistics: &Statistics) -> Vec<f32> {
+        let mut values = std::mem::take(&mut self.normalized);
+        let len = padded as usize * self.width;
+        values.clear();
+        values.reserve_exact(len);
+        values.extend(frames.iter().map(|&v| statistics.apply(self.meter.scaled(v))));
+        self.pad(&mut values, len, statistics);
+        if !is_turned(self.layout) {
+            return values;
+        }
+        let data = turned(&values, self.width);
+        self.normalized = values;
+        data
     }
 
     /// Frames of a window of `valid` real frames once it is padded.
@@ -298,106 +316,4 @@ pub(crate) fn lcm(a: u32, b: u32) -> u32 {
         (x, y) = (y, x % y);
     }
     (a / x.max(1)).saturating_mul(b).max(1)
-}
-
-/// One stream from frames to jobs: a cutter and what prepares its windows.
-#[derive(Debug)]
-pub struct WindowStream {
-    cut: Cut,
-    preparer: Preparer,
-}
-
-#[derive(Debug)]
-enum Cut {
-    Whole(WindowCutter),
-    Chunks(Box<ChunkStream>),
-}
-
-impl WindowStream {
-    /// For one stream of windows as `plan` has them.
-    ///
-    /// # Errors
-    /// A front end that cannot be built.
-    pub fn new(manifest: &Manifest, plan: &Plan) -> Result<Self, EncoderError> {
-        let preparer = Preparer::new(manifest, plan)?;
-        let cut = match plan.chunks {
-            Some(chunks) => Cut::Chunks(Box::new(ChunkStream::new(plan, chunks))),
-            None => Cut::Whole(WindowCutter::new(plan.grid(), plan.width)),
-        };
-        Ok(Self { cut, preparer })
-    }
-
-    /// The windows that it cuts; its chunks where those are given one by one.
-    pub fn grid(&self) -> WindowGrid {
-        match &self.cut {
-            Cut::Whole(cutter) => cutter.grid(),
-            Cut::Chunks(chunks) => chunks.grid(),
-        }
-    }
-
-    /// Takes what the next window needs from the front of `values`; gives the window once it is whole.
-    ///
-    /// Call it again until it gives `None`: then `values` is used up.
-    pub fn take(&mut self, values: &mut &[f32]) -> Option<WindowJob> {
-        match &mut self.cut {
-            Cut::Whole(cutter) => cutter.take(values).map(|window| self.preparer.prepare(&window)),
-            Cut::Chunks(chunks) => chunks.take(&mut self.preparer, values),
-        }
-    }
-
-    /// Takes frames in any cut; calls `job` with each window that they make whole.
-    pub fn push(&mut self, mut values: &[f32], mut job: impl FnMut(WindowJob)) {
-        while let Some(window) = self.take(&mut values) {
-            job(window);
-        }
-    }
-
-    /// Takes back a job that is not to be encoded (its window is silent, or there is no room for it): what later windows
-    /// need of it is kept.
-    ///
-    /// Say it before the next [`take`](Self::take) or [`finish`](Self::finish). Where a job is dropped only when others
-    /// came after it, the next of them takes its chunks over ([`WindowJob::take_over`]). A job that is lost otherwise takes
-    /// windows with it that need its chunks ([`Repooler`](crate::Repooler)).
-    pub fn keep(&mut self, job: WindowJob) {
-        if let Cut::Chunks(chunks) = &mut self.cut {
-            chunks.keep(job);
-        }
-    }
-
-    /// How many windows the next `frames` frames make whole.
-    pub fn windows_after(&self, frames: u64) -> u64 {
-        match &self.cut {
-            Cut::Whole(cutter) => cutter.windows_after(frames),
-            Cut::Chunks(chunks) => chunks.jobs_after(frames),
-        }
-    }
-
-    /// The stream has ended: the windows that are left, one a call; then `None`, and a new stream begins.
-    ///
-    /// That is the window that its end cut short, if that one is due, and where it is encoded in chunks also those that
-    /// waited for what would have come after them.
-    pub fn finish(&mut self) -> Option<WindowJob> {
-        let job = match &mut self.cut {
-            Cut::Whole(cutter) => cutter.finish().map(|window| self.preparer.prepare(&window)),
-            Cut::Chunks(chunks) => chunks.finish(&mut self.preparer),
-        };
-        if job.is_none() || matches!(self.cut, Cut::Whole(_)) {
-            self.preparer.reset();
-        }
-        job
-    }
-
-    /// Forgets all frames: the next one is frame 0 of a new stream.
-    pub fn reset(&mut self) {
-        match &mut self.cut {
-            Cut::Whole(cutter) => cutter.reset(),
-            Cut::Chunks(chunks) => chunks.reset(),
-        }
-        self.preparer.reset();
-    }
-
-    /// How many values were not finite.
-    pub fn bad_values(&self) -> u64 {
-        self.preparer.bad_values()
-    }
 }

@@ -1,4 +1,4 @@
-//! Windows to the encoder's input, and its output to time steps and vectors.
+//! Windows in the order of the encoder's input, and its output to time steps and vectors.
 
 use listen_package::{ClipPooling, FrameEmbedding, Layout, TokenOrder};
 
@@ -13,24 +13,24 @@ pub(crate) fn shape(layout: Layout, batch: usize, frames: usize, width: usize) -
     }
 }
 
-/// Adds a window `[frames, width]` to a batch, in the order that the graph wants.
-pub(crate) fn append(layout: Layout, window: &[f32], width: usize, batch: &mut Vec<f32>) {
-    match layout {
-        Layout::B1TF | Layout::BTF | Layout::BT => batch.extend_from_slice(window),
-        Layout::B1FT | Layout::BFT => {
-            let (start, frames) = (batch.len(), window.len() / width.max(1));
-            batch.resize(start + frames * width, 0.0);
-            let transposed = &mut batch[start..];
-            // A few frames at a time: read with a stride over all of them, each value would be fetched from afar.
-            for block in (0..frames).step_by(16) {
-                for band in 0..width {
-                    for frame in block..(block + 16).min(frames) {
-                        transposed[band * frames + frame] = window[frame * width + band];
-                    }
-                }
+/// Whether the graph wants time last: then windows are [`turned`].
+pub(crate) fn is_turned(layout: Layout) -> bool {
+    matches!(layout, Layout::B1FT | Layout::BFT)
+}
+
+/// A window `[frames, width]` as `[width, frames]`.
+pub(crate) fn turned(window: &[f32], width: usize) -> Vec<f32> {
+    let frames = window.len() / width.max(1);
+    let mut turned = vec![0.0; frames * width];
+    // A few frames at a time: read with a stride over all of them, each value would be fetched from afar.
+    for block in (0..frames).step_by(16) {
+        for band in 0..width {
+            for frame in block..(block + 16).min(frames) {
+                turned[band * frames + frame] = window[frame * width + band];
             }
         }
     }
+    turned
 }
 
 /// The encoder's output for one window: `steps * rows` vectors of `dim` values.
@@ -122,8 +122,7 @@ mod tests {
     const WINDOW: [f32; 6] = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0];
 
     fn laid_out(layout: Layout) -> (Vec<usize>, Vec<f32>) {
-        let mut data = Vec::new();
-        append(layout, &WINDOW, 2, &mut data);
+        let data = if is_turned(layout) { turned(&WINDOW, 2) } else { WINDOW.to_vec() };
         (shape(layout, 1, 3, 2), data)
     }
 
@@ -138,13 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn a_long_window_is_transposed_whole_behind_what_is_in_the_batch() {
+    fn a_long_window_is_turned_whole() {
         let window: Vec<f32> = (0..37 * 5).map(|i| i as f32).collect();
-        let mut batch = vec![-1.0];
-        append(Layout::BFT, &window, 5, &mut batch);
-        assert_eq!(batch.len(), 1 + 37 * 5);
-        for (i, value) in batch[1..].iter().enumerate() {
-            assert_eq!(*value, window[i % 37 * 5 + i / 37]);
+        for (i, value) in turned(&window, 5).into_iter().enumerate() {
+            assert_eq!(value, window[i % 37 * 5 + i / 37]);
         }
     }
 
