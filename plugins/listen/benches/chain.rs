@@ -70,7 +70,7 @@ impl Fed {
         let front_end = package.front_end().ok_or("the package has no mel front end")?.clone();
         let model = model.map_or(String::new(), |m| format!("model={m}"));
         let line = format!(
-            "appsrc name=in format=time max-bytes=0 ! m2dencode name=encode {model} intra-op-threads=1 workers=1 output=clip {properties} ! fakesink name=out sync=false"
+            "appsrc name=in format=time max-bytes=0 ! m2dencode name=encode {model} intra-op-threads=1 workers=1 output=clip window-mode=whole precision=fp32 {properties} ! fakesink name=out sync=false"
         );
         let pipeline = gst::parse::launch(&line)?.downcast::<gst::Pipeline>().map_err(|_| "no pipeline")?;
         let by_name = |name: &str| pipeline.by_name(name).ok_or("no such element");
