@@ -1,5 +1,6 @@
 //! `backend=local`: the decoder of a package, loaded in the background and waited for by the worker.
 
+use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,6 +53,9 @@ pub enum LoadError {
     /// Its decoder.
     #[error(transparent)]
     Decoder(#[from] CaptionError),
+    /// The code that loads it.
+    #[error("loading the decoder panicked; this is a bug")]
+    Panic,
 }
 
 /// Loads the decoder that the properties name for what the stream carries, once for each kind of stream.
@@ -114,7 +118,9 @@ impl Loader {
         let (weak, writer) = (Arc::downgrade(self), self.writer.clone());
         let job = move || {
             let began = Instant::now();
-            let loaded = load(&writer, &stream).map_err(|error| Arc::from(error.to_string()));
+            // Whoever waits would wait for ever.
+            let loaded = catch_unwind(|| load(&writer, &stream)).unwrap_or(Err(LoadError::Panic));
+            let loaded = loaded.map_err(|error| Arc::from(error.to_string()));
             let Some(loader) = weak.upgrade() else { return };
             let failure = loaded.as_ref().err().cloned();
             if !loader.finish(number, loaded) {
