@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_listen_common::caps::{EmbeddingCaps, EmbeddingKind};
-use gst_listen_common::errors;
+use gst_listen_common::{errors, latency};
 use listen_package::Output as Embeds;
 use listen_zeroshot::{EndReason, MatchError};
 
@@ -73,9 +73,7 @@ impl ClapMatch {
             (stream.is_listening(), stream.live)
         };
         let live = live.unwrap_or_else(|| {
-            let mut query = gst::query::Latency::new();
-            // No answer means not live.
-            let live = pad.peer_query(&mut query) && query.result().0;
+            let live = latency::Upstream::ask_or_not_live(pad).live;
             self.stream().live = Some(live);
             live
         });

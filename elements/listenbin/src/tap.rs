@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_listen_common::{flush, latency};
 
 use crate::lane::Lane;
 
@@ -201,8 +202,7 @@ impl TapImp {
         if let Some(live) = self.state().live {
             return live;
         }
-        let mut query = gst::query::Latency::new();
-        let live = self.sink.peer_query(&mut query) && query.result().0;
+        let live = latency::Upstream::ask_or_not_live(&self.sink).live;
         self.state().live = Some(live);
         live
     }
@@ -248,7 +248,7 @@ impl TapImp {
                 return passed;
             }
             gst::EventView::FlushStop(_) => {
-                let standing = standing(pad);
+                let standing = flush::standing(pad);
                 self.lanes().iter().for_each(|lane| lane.flush_stop(event.clone(), &standing));
                 self.state().live = None;
                 return self.src.push_event(event);
@@ -303,16 +303,4 @@ impl TapImp {
         }
         self.src.push_event(event)
     }
-}
-
-/// The pad's events that outlive a flush, in their order.
-fn standing(pad: &gst::Pad) -> Vec<gst::Event> {
-    let mut found = Vec::new();
-    pad.sticky_events_foreach(|event| {
-        if !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos) {
-            found.push(event.clone());
-        }
-        std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
-    });
-    found
 }

@@ -7,6 +7,7 @@ use gst::subclass::prelude::*;
 use gst::{ClockTime, FlowError, FlowSuccess};
 use gst_listen_common::caps::EmbeddingCaps;
 use gst_listen_common::result_meta::WindowResult;
+use gst_listen_common::{flush, latency};
 use listen_captioner::{LineError, Sound};
 
 use crate::imp::{CAT, LlmCaption};
@@ -106,9 +107,7 @@ impl LlmCaption {
     }
 
     pub(crate) fn ask_whether_live(&self) {
-        let mut query = gst::query::Latency::new();
-        // No answer means not live.
-        let live = self.sink.peer_query(&mut query) && query.result().0;
+        let live = latency::Upstream::ask_or_not_live(&self.sink).live;
         gst::debug!(CAT, imp = self, "Upstream is live: {live}");
         self.live.store(live, Ordering::Release);
         self.apply_policy();
@@ -119,7 +118,7 @@ impl LlmCaption {
         let taken = match event.view() {
             gst::EventView::FlushStart(_) => {
                 let forwarded = self.src.push_event(event);
-                self.store(self.queue.flush(true));
+                flush::keep(&self.src, &self.queue.flush(true));
                 // It fails only where there is no task.
                 let _ = self.src.pause_task();
                 return forwarded;
@@ -148,23 +147,12 @@ impl LlmCaption {
         taken.is_ok()
     }
 
-    /// What a flush must not lose: events that stay on the pad, but for those that end or place the stream.
-    fn store(&self, events: Vec<gst::Event>) {
-        let kept = |event: &gst::Event| {
-            event.is_sticky() && !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
-        };
-        for event in events.iter().filter(|event| kept(event)) {
-            // A pad that is being shut down needs none.
-            let _ = self.src.store_sticky_event(event);
-        }
-    }
-
     fn flush_stop(&self, event: gst::Event) -> bool {
         // The task has come to rest.
         let _ = self.src.pause_task();
         let forwarded = self.src.push_event(event);
         self.forget();
-        self.store(self.queue.flush(false));
+        flush::keep(&self.src, &self.queue.flush(false));
         if let Err(error) = self.start_task() {
             error.log_with_imp(self);
             return false;
@@ -241,20 +229,14 @@ impl LlmCaption {
 
     pub(crate) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
-            gst::QueryViewMut::Latency(latency) => {
+            gst::QueryViewMut::Latency(query) => {
                 let Some(own) = self.settings().latency() else {
-                    latency.set(true, ClockTime::ZERO, ClockTime::NONE);
+                    query.set(true, ClockTime::ZERO, ClockTime::NONE);
                     return true;
                 };
-                let mut upstream = gst::query::Latency::new();
-                if !self.sink.peer_query(&mut upstream) {
-                    return false;
-                }
-                let (live, min, max) = upstream.result();
-                let own = if live { own } else { ClockTime::ZERO };
-                latency.set(live, min.saturating_add(own), max.map(|max| max.saturating_add(own)));
-                gst::debug!(CAT, imp = self, "Latency: live {live}, {min} and {own} of our own");
-                true
+                let own = latency::answer(&self.sink, query, || own);
+                gst::debug!(CAT, imp = self, "Latency: {own:?} of our own");
+                own.is_some()
             }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }

@@ -7,8 +7,8 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst::{ClockTime, FlowError, FlowSuccess};
 use gst_listen_common::caps::{self, MEDIA_TYPE, MIXED, MelCaps, WaveformCaps};
-use gst_listen_common::{errors, flush};
 use gst_listen_common::latency::{self, Upstream};
+use gst_listen_common::{errors, flush};
 use listen_encoder::WindowJob;
 
 use crate::imp::{CAT, M2dEncode};

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_listen_common::latency;
+use gst_listen_common::{caps, latency};
 
 use crate::imp::{CAT, MelSpec};
 use crate::negotiate;
@@ -13,11 +13,7 @@ impl MelSpec {
             gst::QueryViewMut::Caps(caps) => {
                 let template = pad.pad_template_caps();
                 let asked = negotiate::ask(&self.srcpad);
-                let mut ours = negotiate::sink_caps(&asked, &self.settings(), &template);
-                if let Some(filter) = caps.filter() {
-                    ours = filter.intersect_with_mode(&ours, gst::CapsIntersectMode::First);
-                }
-                caps.set_result(&ours);
+                caps::answer(caps, &negotiate::sink_caps(&asked, &self.settings(), &template));
                 true
             }
             gst::QueryViewMut::AcceptCaps(accept) => {
@@ -38,14 +34,11 @@ impl MelSpec {
                 own.is_some()
             }
             gst::QueryViewMut::Caps(caps) => {
-                let mut ours = match &self.state().stream {
+                let ours = match &self.state().stream {
                     Some(stream) => gst::Caps::from(stream.format().to_structure()),
                     None => pad.pad_template_caps(),
                 };
-                if let Some(filter) = caps.filter() {
-                    ours = filter.intersect_with_mode(&ours, gst::CapsIntersectMode::First);
-                }
-                caps.set_result(&ours);
+                caps::answer(caps, &ours);
                 true
             }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),

@@ -66,6 +66,14 @@ pub const CLASS_SCORES: &str = "class-scores";
 /// `channel` of a stream in which all channels are mixed.
 pub const MIXED: i32 = -1;
 
+/// Answers a CAPS query with what a pad takes or gives, in the asker's order where it has one.
+pub fn answer(query: &mut gst::query::Caps, ours: &gst::Caps) {
+    match query.filter() {
+        Some(filter) => query.set_result(&filter.intersect_with_mode(ours, gst::CapsIntersectMode::First)),
+        None => query.set_result(ours),
+    }
+}
+
 /// The fields that every tensor of ours has.
 fn tensor(id: &str) -> gst::structure::Builder {
     gst::Structure::builder(MEDIA_TYPE)
