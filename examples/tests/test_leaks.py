@@ -43,6 +43,15 @@ class Leaks(unittest.TestCase):
                 command = [sys.executable, str(PROGRAM), "24", f"{source} ! {rest}"]
                 self.assertEqual(still_alive(command, "cycles 24"), [])
 
+    def test_captions_leave_nothing(self):
+        source = f"filesrc location={RECORDING} ! flacparse ! flacdec ! audioconvert ! audioresample"
+        chain = "melspec ! m2dencode ! clapmatch name=match ! llmcaption"
+        # Port 9 refuses: each request fails, waits and is written by the template.
+        for properties in ("", " backend=http url=http://127.0.0.1:9/v1 timeout=1000000000"):
+            with self.subTest(properties):
+                command = [sys.executable, str(PROGRAM), "12", f"{source} ! {chain}{properties} ! fakesink"]
+                self.assertEqual(still_alive(command, "cycles 12"), [])
+
     def test_a_leak_would_be_seen(self):
         env = os.environ | {"GST_TRACERS": "leaks", "GST_DEBUG": "GST_TRACER:7", "GST_DEBUG_NO_COLOR": "1"}
         program = (
