@@ -19,13 +19,12 @@ class Query:
         self.units = [embed(sentence)]
         calibration, scale, bias = (self.clap.get(k) for k in ("calibration", "logit_scale", "logit_bias"))
         self.line = (scale, bias or 0.0) if scale else None
-        self.z = None
         if calibration:
             self.calibration, self.background = calibration, package.tensor(calibration["file"], "background").astype(np.float64)
         margin = not calibration and (scale is None or bias is None)
         if kind == "calibrated":
-            others = [t for t in self.clap["background_prompts"] if words.knows(t)]
-            others = [t for t in others or (COMMON_SOUNDS if margin else ()) if words.knows(t) and same_form(t) != same_form(sentence)]
+            asked_for = lambda texts: [t for t in texts if words.knows(t) and same_form(t) != same_form(sentence)]
+            others = asked_for(self.clap["background_prompts"]) or (asked_for(COMMON_SOUNDS) if margin else [])
             if margin and not others:
                 raise SearchError("the package has no calibration and knows no background sound: ask for --score cosine")
             self.units += [embed(t) for t in others]

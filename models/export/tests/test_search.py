@@ -123,8 +123,15 @@ def clapmatch(package, recording, label):
 
 
 @needs_plugin
-@pytest.mark.parametrize("package, label", [(DEFAULT, "rain"), (DEFAULT, "a dog that barks"), (CLAP, "dog")], ids=lambda v: getattr(v, "name", v))
-def test_scores_are_clapmatch_s(tmp_path, folder, package, label):
+@pytest.mark.parametrize("package, label, uncalibrated", [(DEFAULT, "rain", False), (DEFAULT, "a dog that barks", False), (CLAP, "dog", False),
+                                                          (CLAP, "dog", True), (CLAP.with_name("m2d-clap-2024"), "dog", True)])
+def test_scores_are_clapmatch_s(tmp_path, folder, package, label, uncalibrated):
+    """Calibrated; and as distances to background labels, with and without the model's own scale."""
+    if uncalibrated:
+        package = Path(shutil.copytree(package, tmp_path / "package"))
+        manifest = json.loads((package / "manifest.json").read_text())
+        del manifest["clap"]["calibration"]
+        (package / "manifest.json").write_text(json.dumps(manifest))
     place = tmp_path / "index"
     status, _, errors = program("index", folder, "--model", package, "-o", place, "--quiet", "--accept-license")
     assert status == 0, errors
