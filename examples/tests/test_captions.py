@@ -1,12 +1,19 @@
 """Runs the captions' pipelines of README.md as printed; only hardware, host and file names are replaced."""
 import contextlib
+import fcntl
 import http.server
 import json
+import os
+import pty
 import re
+import select
+import struct
+import termios
 import threading
+import time
 import unittest
 
-from readme import BLOCKS, Pipelines, events, run
+from readme import BLOCKS, REPO, Pipelines, events, run
 
 # What is where in the recording, by ear: examples/ATTRIBUTION.md.
 HEARD = {"dog": (7.0, 8.8), "applause": (11.0, 14.2), "rain": (24.0, 29.0)}
@@ -142,6 +149,67 @@ class Captions(Pipelines):
             self.assertTrue(any(abs(float(start) - onset) < 0.006 for onset in onsets), f"{start}: {onsets}")
             self.assertGreaterEqual(float(end) - float(start), 1.99)
         self.assertRegex(out, r"(?m)^How many times was there a dog barking\? .*(once|twice|times)")
+
+
+    def test_terminal(self):
+        terminal = Terminal(self.command("terminal"), 100, 30)
+        self.addCleanup(terminal.close)
+        # Building it may take a while.
+        terminal.wait_for("listening", 900)
+        terminal.wait_for("barking.", 60)
+        terminal.type("was there a dog barking?\r")
+        terminal.wait_for("Yes,", 60)
+        terminal.type("\x1b")
+        self.assertEqual(terminal.end(), 0, terminal.seen())
+
+
+class Terminal:
+    """A command with a terminal of its own. It draws only what changes, so single words are looked for."""
+
+    def __init__(self, command, columns, rows):
+        self.process, self.terminal = pty.fork()
+        if self.process == 0:
+            os.chdir(REPO)
+            os.execvpe("bash", ["bash", "-c", command], os.environ | {"TERM": "xterm-256color"})
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.output, self.status = b"", None
+
+    def seen(self):
+        return self.output.decode(errors="replace")
+
+    def read(self, patience):
+        if select.select([self.terminal], [], [], patience)[0]:
+            with contextlib.suppress(OSError):  # The command has ended.
+                self.output += os.read(self.terminal, 65536)
+
+    def wait_for(self, word, seconds):
+        last = time.monotonic() + seconds
+        while word not in self.seen():
+            if time.monotonic() > last or self.ended():
+                raise AssertionError(f"no {word!r} came: {self.seen()[-3000:]!r}")
+            self.read(0.2)
+
+    def type(self, text):
+        os.write(self.terminal, text.encode())
+
+    def ended(self):
+        if self.status is None:
+            process, status = os.waitpid(self.process, os.WNOHANG)
+            if process:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
+
+    def end(self):
+        last = time.monotonic() + 60
+        while not self.ended() and time.monotonic() < last:
+            self.read(0.2)
+        return self.status
+
+    def close(self):
+        if not self.ended():
+            os.kill(self.process, 9)
+            os.waitpid(self.process, 0)
+        os.close(self.terminal)
 
 
 @contextlib.contextmanager
