@@ -137,7 +137,8 @@ fn read_structure(structure: &gst::StructureRef) -> Option<News> {
         "audio-event" => News::Event(Event {
             id: id()?,
             label: text("label")?,
-            score: structure.get("score").ok()?,
+            // At its end the last score says only that it is over.
+            score: structure.get("peak-score").ok()?,
             onset: time("onset")?,
             offset: (text("type")? == "end").then(|| time("offset")).flatten(),
         }),

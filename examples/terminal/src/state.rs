@@ -37,6 +37,7 @@ pub enum News {
 pub struct Event {
     pub id: u64,
     pub label: String,
+    /// The highest so far.
     pub score: f64,
     pub onset: u64,
     /// `None` while it goes on.
