@@ -82,6 +82,18 @@ def test_inspect_tells_of_captions(command, name):
     assert ("hears 4 vectors of a window's clip" if name == "tiny-llama" else "is told events as text") in said
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_verify_runs_the_captions_self_test(command, name, tmp_path):
+    status, said = command("verify", FIXTURES / name)
+    assert status == 0 and "captions: ok" in said
+    package = shutil.copytree(FIXTURES / name, tmp_path / "p")
+    manifest = json.loads((package / "manifest.json").read_text())
+    manifest["captioner"]["self_test"]["tokens"][3] += 1
+    (package / "manifest.json").write_text(json.dumps(manifest))
+    status, said = command("verify", package)
+    assert status == 1 and "captions: DIFFERS" in said
+
+
 def projector(path, **tensors):
     save_file({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, path)
     return path

@@ -14,7 +14,6 @@ from gst_listen_export.errors import ExportError
 
 NAME = "llm"
 HELP = "put a language model's captions onto a package"
-SELF_TEST = {"prompt": "dog", "tokens": 8}
 MAX_CACHE = 1 << 31  # keys and values at the last position: as models/package has it
 MAX_PACKAGE = 4 << 30
 
@@ -47,6 +46,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    from gst_listen_export.llm import self_test
     from gst_listen_export.llm.config import read_config
     from gst_listen_export.llm.onto import Base
     from gst_listen_export.llm.tokens import read_tokenizer, stop_ids
@@ -87,10 +87,9 @@ def run(args):
         if args.projector:
             write_projector(package, folder, section, config, base, args)
         section = {k: section[k] for k in ("decoder", "embed_tokens", "projector", *section) if k in section}
-        cosine = reduced_cosine(package, section, config, weights, tokenizer, base) if int8 else None
-        section["self_test"] = self_test(package, section, tokenizer, base)
-        if section["self_test"] is None:
-            del section["self_test"]
+        cosine = reduced_cosine(package, section, config, weights, tokenizer) if int8 else None
+        if tokens := self_test.answer(package.folder, section, package.manifest, tokenizer):
+            section["self_test"] = {"prompt": self_test.PROMPT, "tokens": tokens}
         package.manifest["captioner"] = section
     print(f"{args.output}: {config.family}, {config.layers} layers of {config.hidden}, {config.vocab} tokens"
           f"{', hears through ' + args.projector.name if args.projector else ', is told events as text'}"
@@ -150,9 +149,10 @@ def write_graphs(package, folder, section, config, weights, positions, int8):
 
 
 def write_projector(package, folder, section, config, base, args):
+    from gst_listen_export.llm.onto import dims
     from gst_listen_export.llm.projector import projector_graph, read_projector
 
-    graph, takes, _, prefix = projector_graph(read_projector(args.projector), base.dims(), config.hidden)
+    graph, takes, _, prefix = projector_graph(read_projector(args.projector), dims(base.manifest), config.hidden)
     name = folder + "projector.onnx"
     data = graph.save(package.path(name))
     positions = section["decoder"]["max_positions"]
@@ -164,7 +164,7 @@ def write_projector(package, folder, section, config, base, args):
                             "prefix": prefix, "max_windows": args.max_windows}
 
 
-def reduced_cosine(package, section, config, weights, tokenizer, base):
+def reduced_cosine(package, section, config, weights, tokenizer):
     """The mean cosine of int8's logits to those in float32, at every position of the self-test's prompt and an answer.
 
     # Errors
@@ -172,6 +172,7 @@ def reduced_cosine(package, section, config, weights, tokenizer, base):
     """
     import tempfile
 
+    from gst_listen_export.llm import self_test
     from gst_listen_export.llm.decoder import decoder_graph, embed_graph
     from gst_listen_export.llm.greedy import Greedy, logits_cosine
     from gst_listen_export.onnx_export import MIN_COSINE
@@ -181,30 +182,7 @@ def reduced_cosine(package, section, config, weights, tokenizer, base):
         whole = {"decoder": section["decoder"] | {"file": "decoder.onnx"}, "embed_tokens": section["embed_tokens"] | {"file": "embed_tokens.onnx"}}
         embed_graph(config, weights).save(Path(scratch) / "embed_tokens.onnx")
         decoder_graph(config, weights).save(Path(scratch) / "decoder.onnx")
-        cosine = logits_cosine(Greedy(Path(scratch), whole), Greedy(package.folder, section), *test_prompt(section, tokenizer, base))
+        cosine = logits_cosine(Greedy(Path(scratch), whole), Greedy(package.folder, section), *self_test.prompt(section, package.manifest, tokenizer))
     if not cosine >= MIN_COSINE:
         raise ExportError(f"--precision int8: expected logits with a cosine of at least {MIN_COSINE} to fp32's, found {cosine:.4f}")
     return cosine
-
-
-def test_prompt(section, tokenizer, base):
-    """The self-test's prompt as lists of ids, and the sound in it: one window of equal values, or None."""
-    import numpy as np
-
-    from gst_listen_export.llm.tokens import prompt_ids
-
-    audio, projector = None, section.get("projector")
-    if projector:
-        size = base.dims()[projector["takes"]]
-        audio = np.full(size, size**-0.5)
-        audio = audio if projector["takes"] == "clip" else audio[None]
-    ids = prompt_ids(tokenizer, section["begin"], section["prompt"], {"{system}": "", "{prompt}": SELF_TEST["prompt"]})
-    return ids, audio
-
-
-def self_test(package, section, tokenizer, base):
-    """What greedy decoding gives for one word and, where the model hears, a window of equal values; None where it says nothing."""
-    from gst_listen_export.llm.greedy import Greedy
-
-    tokens = Greedy(package.folder, section).tokens(*test_prompt(section, tokenizer, base), SELF_TEST["tokens"], section["stop"])
-    return {"prompt": SELF_TEST["prompt"], "tokens": tokens} if tokens else None

@@ -51,8 +51,19 @@ def run(args):
             ok, words = compare(name, tensors[name], found.get(name))
             failed += not ok
             print(f"{file}: {name}: {'ok' if ok else 'DIFFERS'}: {words}")
+    if args.references is None and (manifest.get("captioner") or {}).get("self_test"):
+        failed += not verify_captions(args.package, manifest)
     print(f"{args.package}: {'everything agrees' if not failed else f'{failed} do not agree'}")
     return 1 if failed else 0
+
+
+def verify_captions(package, manifest):
+    """Whether a language model in the package says its self-test's tokens."""
+    from gst_listen_export.llm.self_test import repeat
+
+    expected, found = repeat(package, manifest)
+    print(f"{package}: captions: {'ok' if expected == found else 'DIFFERS'}: expected the tokens {expected}, found {found}")
+    return expected == found
 
 
 def published(args, manifest):

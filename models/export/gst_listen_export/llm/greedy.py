@@ -60,7 +60,7 @@ class Greedy:
         feed |= {f"past_key_values.{i}.{part}": empty for i in range(d["layers"]) for part in ("key", "value")}
         return self.graph.run(["logits"], feed)[0][0]
 
-    def tokens(self, prompt, audio, most, stop):
+    def tokens(self, prompt, audio, most, stop, clear=CLEAR):
         """The likeliest tokens one after the other, up to a stop token, or to one that another machine might not take."""
         steps, found = self.steps(prompt, audio), []
         try:
@@ -68,7 +68,7 @@ class Greedy:
             while len(found) < most:
                 second, first = np.partition(logits, -2)[-2:]
                 token = int(np.argmax(logits))
-                if token in stop or not first - second > CLEAR * max(1.0, abs(float(first))):
+                if token in stop or not first - second > clear * max(1.0, abs(float(first))):
                     break
                 found.append(token)
                 if len(found) < most:

@@ -9,6 +9,20 @@ from .config import LlmError
 LICENCES = ("LICENSE", "LICENSE.txt", "LICENSE.md")
 
 
+def dims(manifest):
+    """The lengths of one vector of `output=clip`, `frames` and `tokens`, as m2dencode gives them; None: not given."""
+    out, head = manifest["encoder"]["output"], manifest.get("head")
+    kind, dim = out["kind"], out["dim"]
+    frame = None
+    if kind in ("tokens", "frames"):
+        frame = dim * out["freq_rows"] if manifest["frame_embedding"] == "stack_freq" else dim
+    clip = dim if frame is None else frame
+    if head:
+        clip = head["dim"]
+        frame = head["dim"] if head["frames"] and frame is not None else frame
+    return {"clip": clip, "frames": frame, "tokens": dim if kind == "tokens" else None}
+
+
 class Base:
     """A package, every file of it as its manifest says.
 
@@ -39,20 +53,6 @@ class Base:
         for name in self.files:
             package.path(name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.folder / name, package.path(name))
-
-    def dims(self):
-        """The lengths of one vector of `output=clip`, `frames` and `tokens`, as m2dencode gives them; None: not given."""
-        m = self.manifest
-        out, head = m["encoder"]["output"], m.get("head")
-        kind, dim = out["kind"], out["dim"]
-        frame = None
-        if kind in ("tokens", "frames"):
-            frame = dim * out["freq_rows"] if m["frame_embedding"] == "stack_freq" else dim
-        clip = dim if frame is None else frame
-        if head:
-            clip = head["dim"]
-            frame = head["dim"] if head["frames"] and frame is not None else frame
-        return {"clip": clip, "frames": frame, "tokens": dim if kind == "tokens" else None}
 
     def licence(self, args, source):
         """The section `license` of both together: nothing is allowed that one of them does not allow."""
