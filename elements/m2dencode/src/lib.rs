@@ -50,9 +50,11 @@
 //! machine). `stats` says in `precision` which one runs. Embeddings that are to be compared to the bit from machine to
 //! machine need a precision by name.
 //!
-//! A live stream's latency is window + `max-wait` + `inference-latency`, constant while playing. `stats` has, under one
+//! A live stream's latency is window + `max-wait` + `inference-latency`, constant while playing; in chunks the window is
+//! counted up to the end of its last chunk's context. `stats` has, under one
 //! lock, `in` = `out` + `dropped` + `gated` + `flushed` + `lost-loading` + `pending`; `inference-mean`, `-p50`, `-p95`
-//! and `-max` of the engine in ns; its `queue-depth` and `elements`; `real-time-factor` (a window's inference over the
+//! and `-max` of the engine in ns (where windows are pooled from chunks that is the encoding of the chunks, and the pooling is
+//! in the mean alone); its `queue-depth` and `elements`; `real-time-factor` (a window's inference over the
 //! hop); the last window's `level` in dB; `latency-p50`, `-p99` and `-max` in ns, from a window's last frame to its
 //! embedding; `execution-provider`, `precision`, `live`.
 //!
