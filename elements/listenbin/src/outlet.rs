@@ -149,9 +149,13 @@ impl Outlet {
 
     /// Takes such a pad away.
     pub fn remove_out(&self, pad: &gst::Pad) {
-        self.imp().outs().retain(|out| out.pad != *pad);
+        let mut outs = self.imp().outs();
+        let gone = outs.iter().position(|out| out.pad == *pad).map(|index| outs.remove(index));
+        drop(outs);
+        // They fail only where it is gone already. Its output stays until its thread has ended: that is what ends it.
         let _ = pad.set_active(false);
         let _ = self.remove_pad(pad);
+        drop(gone);
     }
 
     /// Whether anybody reads its outputs.

@@ -406,3 +406,23 @@ fn the_time_of_day_of_the_capture_is_in_the_events() {
         }
     }
 }
+
+#[test]
+fn a_pad_that_is_given_back_during_a_flush_is_at_rest() {
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[]);
+    let (mut h, _bus) = harness(&bin, true);
+    h.set_src_caps(common::audio_caps(1));
+    for name in ["events", "text", "events"] {
+        let pad = bin.request_pad_simple(name).unwrap();
+        let inner = pad.downcast_ref::<gst::GhostPad>().unwrap().target().unwrap();
+        assert!(inner.is_active());
+        // Its thread rests, and holds nothing.
+        h.push_event(gst::event::FlushStart::new());
+        wait_until(|| inner.task_state() == gst::TaskState::Paused);
+        bin.release_request_pad(&pad);
+        assert!(!inner.is_active() && inner.task_state() == gst::TaskState::Stopped, "{name}");
+        h.push_event(gst::event::FlushStop::new(true));
+        h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    }
+}
