@@ -55,6 +55,48 @@ fn steps_of_chunks_are_those_of_the_whole_and_any_cut_gives_the_same_bits() {
     }
 }
 
+/// The default package, with its promise; the one that its training is built for where it has none yet.
+fn default_package(window_frames: u64) -> tempfile::TempDir {
+    changed("../../packages/default", |m, _| {
+        let promise = json!({"chunk_frames": 96, "left_context": 128, "right_context": 128});
+        m.as_object_mut().unwrap().entry("streaming").or_insert(promise);
+        m["window"]["max_frames"] = json!(window_frames);
+    })
+}
+
+#[test]
+fn the_default_packages_encoder_sees_no_further_than_it_promises() {
+    let frames = 1_100_u32;
+    let copy = default_package(frames.next_multiple_of(8).into());
+    let package = open(copy.path());
+    let mut state = 1_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 16_777_216.0
+    };
+    let bands = package.front_end().unwrap().n_mels;
+    // Louder and quieter by turns, so that what is far away is another sound.
+    let level = |n: u32| if n / bands / 150 % 2 == 0 { -4.0 } else { -11.0 };
+    let stream: Vec<f32> = (0..frames * bands).map(|n| level(n) + 3.0 * noise()).collect();
+    let streamed = chunked(Output::Frames);
+    let length = frames.next_multiple_of(8);
+    let whole = EncoderOptions {
+        window_mode: WindowMode::Whole,
+        window_frames: Some(length),
+        hop_frames: Some(length),
+        ..chunked(Output::Frames)
+    };
+    let steps = |options: &EncoderOptions| -> Vec<f32> {
+        let mut model = EncoderModel::load(&package, options).unwrap();
+        let all = encode(&mut model, &jobs(&package, options, &stream, 999), 1);
+        all.into_iter().flat_map(|e| e.data).collect()
+    };
+    let (found, expected) = (steps(&streamed), steps(&whole));
+    assert_eq!(found.len() as u32, frames.div_ceil(8) * 256);
+
+    assert!(worst(&found, &expected) <= 1e-5, "{}", worst(&found, &expected));
+}
+
 #[test]
 fn windows_of_any_length_are_pooled_from_the_steps_and_lost_chunks_are_not_joined_over() {
     let package = open(&folder("tiny-stream"));
