@@ -1,4 +1,4 @@
-"""Captions of what was mixed: a small grammar of clauses (`captions.toml`) and a tokenizer for its sentences."""
+"""Captions of what was mixed: a small grammar of clauses (`captions.toml`)."""
 
 import tomllib
 from dataclasses import dataclass
@@ -31,9 +31,7 @@ def pick(rng, items):
 def clause(heard, grammar, rng):
     """What one sound is told as. A label that the grammar does not know is told by its name."""
     count = len(heard.spans)
-    known = grammar["labels"].get(heard.label)
-    if known is None:
-        return f"{heard.label} can be heard"
+    known = grammar["labels"].get(heard.label, grammar["typed"])
     seconds = max(b - a for a, b in heard.spans)
     if seconds >= LONG:
         text = pick(rng, known["on"])
@@ -42,6 +40,7 @@ def clause(heard, grammar, rng):
         text = pick(rng, known["often"]).replace("{times}", pick(rng, times[str(min(count, max(map(int, times))))]))
     else:
         text = pick(rng, known["once"])
+    text = text.replace("{label}", heard.label)
     # Only what is clearly so, and not always.
     where = "far" if heard.level <= FAR else "near" if heard.level >= NEAR else None
     if where and rng.random() < 0.5:
@@ -56,7 +55,7 @@ def overlap(a, b):
 
 
 def sentence(sounds, grammar, rng):
-    """A caption of `sounds` in the order of their onsets; "" where there are none.
+    """A caption of `sounds` in the order of their onsets; that it is something where there are none.
 
     Raises `ValueError` where a sound has no spans.
     """
@@ -65,7 +64,7 @@ def sentence(sounds, grammar, rng):
             raise ValueError(f"captions: {s.label} has no spans, expected at least one")
     told = sorted(sounds, key=lambda s: s.spans[0][0])
     if not told:
-        return ""
+        return capital(pick(rng, grammar["nothing"]["texts"]))
     text, last = clause(told[0], grammar, rng), told[0]
     for number, s in enumerate(told[1:]):
         joins = grammar["joins"]["overlap" if overlap(last, s) else "sequence"]
@@ -73,43 +72,9 @@ def sentence(sounds, grammar, rng):
         joins = [j for j in joins if number == 0 or j.startswith("{a}")]
         text = pick(rng, joins).replace("{a}", "\0").replace("{b}", clause(s, grammar, rng)).replace("\0", text)
         last = s
+    return capital(text)
+
+
+def capital(text):
+    """A sentence of `text`."""
     return text[0].upper() + text[1:] + "."
-
-
-SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
-
-
-def words(grammar, labels=()):
-    """Every word that captions, and lists of `labels`, may hold, sorted."""
-    texts = list(labels) + list(grammar["labels"])
-    texts += [c for known in grammar["labels"].values() for kind in known.values() for c in kind]
-    joins = grammar["joins"]
-    texts += [t for key in ("sequence", "overlap", "far", "near") for t in joins[key]]
-    texts += [t for some in joins["times"].values() for t in some] + ["can be heard"]
-    plain = " ".join(texts)
-    for mark in ("{times}", "{a}", "{b}", ","):
-        plain = plain.replace(mark, " ")
-    return sorted(set(plain.lower().split()))
-
-
-def tokenizer(grammar, labels=()):
-    """A word-level tokenizer that knows no capitals.
-
-    Its decoder puts no space before a full stop or comma, and a capital letter in front.
-    """
-    import string
-
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-
-    vocab = {w: i for i, w in enumerate((*SPECIAL, ".", ",", *words(grammar, labels)))}
-    made = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
-    made.normalizer = normalizers.Lowercase()
-    made.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(r"[.,]"), "isolated")]
-    )
-    marks = [decoders.Replace(" .", "."), decoders.Replace(" ,", ",")]
-    capitals = [decoders.Replace(Regex(f"^{c}"), c.upper()) for c in string.ascii_lowercase]
-    # Words with spaces between them; then all is one text, in which marks and the capital are put right.
-    spaced = decoders.WordPiece(prefix="##", cleanup=False)
-    made.decoder = decoders.Sequence([spaced, decoders.Fuse(), *marks, *capitals])
-    return made

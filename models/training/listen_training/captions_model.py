@@ -15,7 +15,11 @@ from . import export
 
 
 class Layer(nn.Module):
-    """One transformer layer, normalised before, that takes and gives keys and values."""
+    """One transformer layer, normalised before, that takes and gives keys and values.
+
+    A key is partly that of the place before, head by head (smeared keys, Olsson et al. 2022, arXiv 2209.11895): so a place
+    finds what came behind a token like its own, and labels that were never seen are copied piece by piece.
+    """
 
     def __init__(self, width, heads):
         super().__init__()
@@ -23,24 +27,50 @@ class Layer(nn.Module):
         self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.smear = nn.Parameter(torch.linspace(-2.0, 2.0, heads).view(1, heads, 1, 1))
 
     def forward(self, x, hidden, key, value):
         """`x` [B, S, width]; `hidden` [B, 1, S, P + S] is 0 or very low; `key`, `value` [B, heads, P, size]."""
         batch, steps, width = x.shape
         q, k, v = self.qkv(self.before(x)).view(batch, steps, 3, self.heads, self.size).permute(2, 0, 3, 1, 4)
         key, value = torch.cat([key, k], dim=2), torch.cat([value, v], dim=2)
-        weight = torch.softmax(q @ key.transpose(-1, -2) / math.sqrt(self.size) + hidden, dim=-1)
+        part = torch.sigmoid(self.smear)
+        smeared = (1 - part) * key + part * F.pad(key, (0, 0, 1, 0))[:, :, :-1]
+        weight = torch.softmax(q @ smeared.transpose(-1, -2) / math.sqrt(self.size) + hidden, dim=-1)
         x = x + self.join((weight @ value).transpose(1, 2).reshape(batch, steps, width))
         return x + self.down(F.gelu(self.up(self.between(x)))), key, value
+
+
+def waves(numbers, width):
+    """[n, width]: sines and cosines of numbers, so that near ones are alike."""
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(1000.0) / width))
+    angle = numbers[:, None] * rate
+    return torch.stack([torch.sin(angle), torch.cos(angle)], dim=-1).flatten(1)[:, :width]
+
+
+class Projector(nn.Module):
+    """The tokens of one window (about a second) [1, T, dim] to its vectors [1, prefix, width]: their mean and highest."""
+
+    def __init__(self, dim, prefix, width):
+        super().__init__()
+        self.prefix, self.width = prefix, width
+        self.each = nn.Linear(dim, width)
+        self.join = nn.Linear(2 * width, prefix * width)
+
+    def forward(self, embedding):
+        x = F.gelu(4 * self.each(embedding))
+        return self.join(torch.cat([x.mean(dim=1), x.amax(dim=1)], dim=-1)).view(-1, self.prefix, self.width)
 
 
 class Decoder(nn.Module):
     """`inputs_embeds` and what is kept of before to logits [B, S, vocab] and what is to be kept."""
 
-    def __init__(self, vocab, width=128, layers=3, heads=4, positions=256):
+    def __init__(self, vocab, width=104, layers=3, heads=4, positions=320):
         super().__init__()
         self.heads, self.size = heads, width // heads
         self.place = nn.Embedding(positions, width)
+        with torch.no_grad():
+            self.place.weight.copy_(waves(torch.arange(positions), width) * 0.05)
         self.layers = nn.ModuleList(Layer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, vocab, bias=False)
@@ -63,12 +93,12 @@ class Decoder(nn.Module):
 class Captioner(nn.Module):
     """Projector, token embeddings and decoder; the embeddings are the output's weights as well."""
 
-    def __init__(self, vocab, dim, prefix=1, width=128, layers=3, heads=4, positions=256):
+    def __init__(self, vocab, dim, prefix=1, width=104, layers=3, heads=4, positions=320):
         super().__init__()
         self.vocab, self.dim, self.prefix, self.width, self.positions = vocab, dim, prefix, width, positions
         self.embed = nn.Embedding(vocab, width)
         nn.init.normal_(self.embed.weight, std=0.05)
-        self.projector = nn.Sequential(nn.Linear(dim, width), nn.GELU(), nn.Linear(width, prefix * width))
+        self.projector = Projector(dim, prefix, width)
         self.decoder = Decoder(vocab, width, layers, heads, positions)
         self.decoder.out.weight = self.embed.weight
 
@@ -78,9 +108,9 @@ class Captioner(nn.Module):
         return [torch.zeros(batch, d.heads, 0, d.size) for _ in range(2 * len(d.layers))]
 
     def assemble(self, windows, begin, prompt):
-        """[1, N, width]: `begin` ids, the windows' [W, dim] prefixes in order, `prompt` ids."""
-        made = self.projector(windows).view(1, -1, self.width)
-        return torch.cat([self.embed(begin)[None], made, self.embed(prompt)[None]], dim=1)
+        """[1, N, width]: `begin` ids, the prefixes of windows ([T, dim] each) in order, `prompt` ids."""
+        made = [self.projector(w[None]) for w in windows]
+        return torch.cat([self.embed(begin)[None], *made, self.embed(prompt)[None]], dim=1)
 
     def logits(self, embedded):
         """All at once, without a cache."""
@@ -99,17 +129,6 @@ class Captioner(nn.Module):
             out.append(token)
             embedded = torch.cat([embedded, self.embed(torch.tensor([[token]]))], dim=1)
         return out
-
-
-class Projector(nn.Module):
-    """The projector as it is exported: [1, dim] to [1, prefix, width]."""
-
-    def __init__(self, captioner):
-        super().__init__()
-        self.body, self.prefix, self.width = captioner.projector, captioner.prefix, captioner.width
-
-    def forward(self, embedding):
-        return self.body(embedding).view(-1, self.prefix, self.width)
 
 
 def write(folder, captioner):
@@ -147,11 +166,11 @@ def write(folder, captioner):
         half=2000,
     )
     export.write(
-        Projector(captioner),
-        (torch.randn(1, captioner.dim),),
+        captioner.projector,
+        (torch.randn(1, 12, captioner.dim),),
         ["embedding"],
         ["prefix"],
-        {"embedding": {0: "batch"}, "prefix": {0: "batch"}},
+        {"embedding": {0: "batch", 1: "columns"}, "prefix": {0: "batch"}},
         folder / "projector.onnx",
         half=2000,
     )
@@ -178,7 +197,7 @@ def write(folder, captioner):
             "external_data": [],
             "input": "embedding",
             "output": "prefix",
-            "takes": "clip",
+            "takes": "frames",
             "prefix": captioner.prefix,
             "max_windows": 10,
         },
