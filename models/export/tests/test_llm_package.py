@@ -82,6 +82,13 @@ def test_inspect_tells_of_captions(command, name):
     assert ("hears 4 vectors of a window's clip" if name == "tiny-llama" else "is told events as text") in said
 
 
+def test_inspect_tells_of_a_language_models_folder(command, folders):
+    status, said = command("inspect", folders / "tiny-qwen2")
+    assert status == 0 and "of the class qwen2: 2 layers of 16, 266 tokens, 4096 positions" in said, said
+    assert "its prompt: '<|im_start|>system" in said and "end at the tokens 265" in said and "gst-listen-export llm" in said
+    assert "it has no chat format" in command("inspect", folders / "tiny-llama")[1]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_verify_runs_the_captions_self_test(command, name, tmp_path):
     status, said = command("verify", FIXTURES / name)

@@ -1,6 +1,7 @@
 """Says in plain words what a package, a checkpoint or an ONNX file is. Reads; changes nothing, runs nothing."""
 
 import json
+import math
 from pathlib import Path
 
 from gst_listen_export.errors import ExportError
@@ -21,6 +22,8 @@ def run(args):
         lines = package_lines(folder)
     elif args.path.suffix == ".onnx":
         lines = graph_lines(args.path)
+    elif is_language_model(args.path):
+        lines = language_model_lines(args.path)
     else:
         lines = checkpoint_lines(args.path)
     print("\n".join(lines))
@@ -131,6 +134,33 @@ def graph_lines(path):
              + (f", with external data in {', '.join(graph.data)}" if graph.data else "")]
     lines += [f"takes {p}" for p in graph.inputs] + [f"gives {p}" for p in graph.outputs]
     return [*lines, f"to make a package of it, write what it takes and means into a manifest:\n  gst-listen-export onnx {path} --template -o model.toml"]
+
+
+def is_language_model(folder):
+    """Whether a folder's config.json says one of the architectures that `llm` takes."""
+    from gst_listen_export.llm.config import FAMILIES, LlmError, read_json
+
+    try:
+        return folder.is_dir() and read_json(folder / "config.json").get("model_type") in FAMILIES
+    except LlmError:
+        return False
+
+
+def language_model_lines(folder):
+    """Sentences about a Hugging Face folder of a decoder-only language model."""
+    from gst_listen_export.llm.config import read_config
+    from gst_listen_export.llm.template import chat_template
+    from gst_listen_export.llm.weights import Weights
+
+    config, weights = read_config(folder), Weights(folder)
+    count = sum(math.prod(place[4]) for place in weights.places.values())
+    template = chat_template(folder, hears=False)
+    return [f"{folder}: a language model of the class {config.family}: {config.layers} layers of {config.hidden}, {config.vocab} tokens, "
+            f"{config.max_context} positions, {count / 1e6:.1f} million values",
+            f"its prompt: {template!r}" if template else "it has no chat format: --template says how a prompt is written",
+            f"its answers end at the tokens {', '.join(map(str, config.stop_tokens))}" if config.stop_tokens else "it names no token that ends an answer: --stop TOKEN",
+            f"tokenizer.json: {'there' if (folder / 'tokenizer.json').is_file() else 'missing'}",
+            f"llm: it can tell what a package hears\n  gst-listen-export llm {folder} --onto PACKAGE -o NEW_PACKAGE"]
 
 
 def checkpoint_lines(path):
