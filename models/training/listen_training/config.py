@@ -80,6 +80,24 @@ class Package:
 
 
 @dataclass
+class Captions:
+    """The captions' decoder; `steps` 0: none. `minutes` ends the training where the steps have not."""
+
+    steps: int = 0
+    minutes: float = 0.0
+    batch: int = 64
+    rate: float = 2e-3
+    items: int = 12288  # mixes of the pool
+    pieces: int = 760
+    width: int = 104
+    layers: int = 3
+    heads: int = 4
+    max_windows: int = 10
+    max_tokens: int = 64
+    save_every: int = 50
+
+
+@dataclass
 class Config:
     """All of it, with a seed and the number of threads (0: as torch likes).
 
@@ -99,6 +117,7 @@ class Config:
     pool: Pool = field(default_factory=Pool)
     text: Text = field(default_factory=Text)
     package: Package = field(default_factory=Package)
+    captions: Captions = field(default_factory=Captions)
 
 
 def load(path):
@@ -123,6 +142,6 @@ def build(kind, raw, where):
     for key in raw:
         if key not in known:
             raise SystemExit(f"configuration: unknown key {where}{key}; known: {', '.join(known)}")
-    inner = {"audio": Audio, "pool": Pool, "text": Text, "package": Package}
+    inner = {"audio": Audio, "pool": Pool, "text": Text, "package": Package, "captions": Captions}
     made = {k: build(inner[k], v, f"{k}.") if k in inner and kind is Config else v for k, v in raw.items()}
     return kind(**made)
