@@ -65,7 +65,8 @@
 //!
 //! `window-mode=auto` does that where the package promises (`streaming` in its manifest) that its time steps see no
 //! further than the contexts: nothing is lost then, but for the order of additions (1e-5). It is whole otherwise, and
-//! with `edge=exact`. With `output=clip` windows may then have any length in whole time steps.
+//! with `edge=exact`. With `output=clip` windows may then have any length in whole time steps. Chunks are as long as the
+//! `hop` that is asked for: from a file a long one is quicker, since the contexts are encoded less often.
 //!
 //! `window-mode=chunked` does it with any encoder that gives time steps and has a head or a pooling, M2D-CLAP's too: a
 //! chunk is as long as the hop, with half as much sound before it and half as much after it (more where the encoder takes

@@ -134,7 +134,8 @@ const MOST_KEPT: u64 = 1 << 27;
 
 /// Chunks, and the windows that are pooled from them; `None`: windows are encoded whole.
 ///
-/// A hop that the user shortens below the package's chunk makes chunks as short: results come as often as asked for.
+/// Chunks are as long as the hop that the user asks for, so that results come as often: a longer one has the contexts
+/// encoded less often. Without one they are as the package has them.
 fn chunked(
     manifest: &Manifest,
     options: &EncoderOptions,
@@ -171,8 +172,10 @@ fn chunked(
     };
     let (chunk, left, right) = match manifest.streaming {
         Some(promise) => {
-            let asked = options.hop_frames.unwrap_or(u32::MAX);
-            (promise.chunk_frames.min(down(asked, unit)), promise.left_context, promise.right_context)
+            let (left, right) = (promise.left_context, promise.right_context);
+            let longest = manifest.window.max_frames.saturating_sub(left.saturating_add(right));
+            let asked = options.hop_frames.unwrap_or(promise.chunk_frames);
+            (down(asked.min(longest), unit), left, right)
         }
         None => {
             let all = down(manifest.window.frames, unit);

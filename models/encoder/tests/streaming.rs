@@ -120,6 +120,26 @@ fn windows_of_any_length_are_pooled_from_the_steps_and_lost_chunks_are_not_joine
 }
 
 #[test]
+fn chunks_are_as_long_as_the_hop_that_is_asked_for_and_give_the_same_steps() {
+    let package = open(&folder("tiny-stream"));
+    let (_, stream) = truth("tiny-stream", "stream");
+    let expected = whole(Output::Tokens, 300);
+    // The encoder takes 128 frames, and 16 on either side are context.
+    for (hop, chunk) in
+        [(None, 32), (Some(8), 8), (Some(24), 24), (Some(64), 64), (Some(96), 96), (Some(320), 96)]
+    {
+        let options = EncoderOptions { hop_frames: hop, ..chunked(Output::Tokens) };
+        let plan = Plan::new(package.manifest(), &options).unwrap();
+        assert_eq!(plan.chunks, Some(ChunkGrid::new(chunk, 16, 16)), "a hop of {hop:?}");
+        let mut model = EncoderModel::load(&package, &options).unwrap();
+        let all = encode(&mut model, &jobs(&package, &options, &stream[..300 * 64], 1_000), 1);
+        assert_eq!(all.len(), 300_usize.div_ceil(chunk as usize));
+        let found: Vec<f32> = all.into_iter().flat_map(|e| e.data).collect();
+        assert!(worst(&found, &expected) <= 1e-6, "a hop of {hop:?}");
+    }
+}
+
+#[test]
 fn where_the_next_window_takes_over_what_a_dropped_one_had_no_other_is_lost() {
     let package = open(&folder("tiny-stream"));
     let (_, stream) = truth("tiny-stream", "stream");
