@@ -68,6 +68,8 @@ def index(args):
 def one(args, package, encoder, listener, have, path, name, place):
     """Indexes a recording; gives `new`, `unchanged` or `skipped`."""
     try:
+        if any("\udc80" <= c <= "\udcff" for c in name):
+            raise RecordingError("its name is not UTF-8")
         about = path.stat()
         told = store.Recording(name, package.space, package.manifest["id"], about.st_size, about.st_mtime_ns, encoder, "", 0)
         same = have.get(name)

@@ -209,8 +209,10 @@ def test_a_folder_with_nothing_that_can_be_heard(tmp_path, folder):
     status, _, errors = index()
     assert status == 1 and "expected recordings" in errors
     (bad / "a.wav").write_bytes((folder / "hall.wav").read_bytes()[:20])
+    Path(os.fsdecode(os.fsencode(bad) + b"/\xff.wav")).write_bytes(b"")
     status, _, errors = index()
-    assert status == 1 and "a.wav: skipped" in errors and "none of its 1 recordings could be read" in errors
+    assert status == 1 and "a.wav: skipped" in errors and "none of its 2 recordings could be read" in errors
+    assert "skipped: its name is not UTF-8" in errors
     assert program("index", bad / "no", "--model", DEFAULT, "-o", tmp_path / "index")[2].count("nothing is there") == 1
     assert "expected an index" in program("find", bad, "dog")[2]
     assert "there is no manifest.json" in program("index", folder, "--model", bad, "-o", tmp_path / "index")[2]
