@@ -56,7 +56,9 @@ class Element:
     def warm(self, hops):
         """Fills the first window; until nothing comes any more every hop gives one embedding."""
         self.feed(hops)
-        while not self.pull(600) or self.pull(5):
+        if not self.pull(600):
+            sys.exit("no embedding for ten minutes")
+        while self.pull(5):
             pass
 
     def run(self, hops):
