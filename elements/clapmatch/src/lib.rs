@@ -59,7 +59,7 @@
 //! | `score` | enum | calibrated | `calibrated` or `cosine` |
 //! | `threshold` | double | -1: the package's | score from which on an event begins |
 //! | `offset-threshold` | double | -1: in proportion | score below which it ends |
-//! | `smoothing` | ns | 0 | time constant of an exponential mean over scores |
+//! | `smoothing` | ns | the package's | time constant of an exponential mean over scores; 0: none |
 //! | `min-duration` | ns | 0 | shortest event reported |
 //! | `hold-time` | ns | 500 ms | longest pause within an event |
 //! | `top-k` | uint | 0: all | labels of a window that may begin an event |

@@ -36,6 +36,8 @@ impl From<Score> for ScoreKind {
 const HOLD_TIME: u64 = 500_000_000;
 
 /// A threshold that is not set: the package's own holds.
+/// A time that the package says.
+const UNSET_TIME: u64 = u64::MAX;
 const UNSET: f64 = -1.0;
 
 /// What the user set.
@@ -83,7 +85,7 @@ impl Default for Settings {
             language: "en".into(),
             threshold: UNSET,
             offset_threshold: UNSET,
-            smoothing: 0,
+            smoothing: UNSET_TIME,
             min_duration: 0,
             hold_time: HOLD_TIME,
             top_k: 0,
@@ -104,8 +106,9 @@ impl Settings {
             min_duration: self.min_duration,
             hold_time: self.hold_time,
             smoothing: match self.smoothing {
-                0 => Smoothing::None,
-                tau => Smoothing::Ema { tau },
+                UNSET_TIME => None,
+                0 => Some(Smoothing::None),
+                tau => Some(Smoothing::Ema { tau: tau.min(MAX_SMOOTHING) }),
             },
             update_interval: (self.update_interval > 0).then_some(self.update_interval),
             top_k: (self.top_k > 0).then_some(self.top_k as usize),
@@ -239,9 +242,15 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                  labels-file comes first."),
             threshold("offset-threshold", "Offset threshold",
                 "Score below which an event ends, not above threshold. -1 means as far below threshold as the package has it."),
-            time("smoothing", "Smoothing",
-                "Time constant of an exponential mean over the scores of a label, in nanoseconds. 0 means none. It makes \
-                 scores slower, not later: outputs are not held back.", MAX_SMOOTHING),
+            glib::ParamSpecUInt64::builder("smoothing")
+                .nick("Smoothing")
+                .blurb(
+                    "Time constant of an exponential mean over the scores of a label, in nanoseconds, at most a minute. 0 means \
+                     none, 18446744073709551615 the package's. It makes scores slower, not later: outputs are not held back.",
+                )
+                .default_value(UNSET_TIME)
+                .mutable_playing()
+                .build(),
             time("min-duration", "Shortest event",
                 "Events that are shorter than this, in nanoseconds, are not reported. A start is told of once it is certain.",
                 MAX_SPAN),

@@ -52,6 +52,7 @@ fn instances() -> Vec<Value> {
     full["encoder"]["graphs"] = json!({"fp32": graph, "fp16": graph, "bf16": graph, "int8": graph});
     full["clap"]["logit_scale"] = 10.0.into();
     full["clap"]["logit_bias"] = (-5.0).into();
+    full["clap"]["default_smoothing"] = 0.3.into();
     full["text"]["append"] = " <|endoftext|>".into();
     full["label_embeddings"] = json!({"file": "labels.safetensors", "labels": ["low tone"]});
     full["tagger"] = json!({"file": "tagger.onnx", "input": "embedding", "output": "scores",

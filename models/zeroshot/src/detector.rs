@@ -7,7 +7,7 @@ use crate::error::MatchError;
 use crate::event::{Change, EndReason, Event, EventIds, Span};
 use crate::matcher::Matcher;
 use crate::rules::{Rule, Settings, SettingsError};
-use crate::smoothing::Smoother;
+use crate::smoothing::{Smoother, Smoothing};
 use crate::tracker::{Sample, Standing, Tracker};
 
 /// Listens for a list of labels in one stream.
@@ -156,6 +156,7 @@ impl Detector {
         let places: HashMap<&str, usize> = self.matcher.labels().texts().zip(0..).collect();
         let from: Vec<Option<usize>> =
             matcher.labels().texts().map(|text| places.get(text).copied()).collect();
+        let smoothing = settings.smoothing.unwrap_or(matcher.smoothing());
         for channel in &mut self.channels {
             let mut old: Vec<Option<Tracker>> = channel.trackers.drain(..).map(Some).collect();
             for (index, (label, rule)) in matcher.labels().iter().zip(&rules).enumerate() {
@@ -168,7 +169,7 @@ impl Detector {
             let gone = old.into_iter().flatten();
             changes.extend(gone.filter_map(|mut tracker| tracker.end(channel.end, EndReason::LabelRemoved)));
             channel.smoother.remap(&from, matcher.kind().lowest());
-            channel.smoother.set(settings.smoothing);
+            channel.smoother.set(smoothing);
         }
         self.counts.ended += changes.len() as u64;
         (self.matcher, self.settings, self.rules) = (matcher, settings, rules);
@@ -180,12 +181,13 @@ impl Detector {
     pub fn configure(&mut self, settings: Settings) -> Result<(), SettingsError> {
         self.rules = rules(&self.matcher, &settings)?;
         self.settings = settings;
+        let smoothing = self.smoothing();
         for channel in &mut self.channels {
             let labels = self.matcher.labels().iter().zip(&self.rules).enumerate();
             for (tracker, (index, (label, rule))) in channel.trackers.iter_mut().zip(labels) {
                 tracker.set_rule(*rule, label.clone(), index);
             }
-            channel.smoother.set(self.settings.smoothing);
+            channel.smoother.set(smoothing);
         }
         Ok(())
     }
@@ -305,6 +307,11 @@ impl Detector {
         }
     }
 
+    /// The user's smoothing, or the package's.
+    fn smoothing(&self) -> Smoothing {
+        self.settings.smoothing.unwrap_or(self.matcher.smoothing())
+    }
+
     fn channel(&mut self, number: i32) -> usize {
         if let Some(place) = self.channels.iter().position(|channel| channel.number == number) {
             return place;
@@ -312,7 +319,7 @@ impl Detector {
         let labels = self.matcher.labels().iter().zip(&self.rules).enumerate();
         let trackers =
             labels.map(|(index, (label, rule))| Tracker::new(*rule, label.clone(), index, number)).collect();
-        let smoother = Smoother::new(self.settings.smoothing);
+        let smoother = Smoother::new(self.smoothing());
         self.channels.push(Channel { number, smoother, trackers, end: 0 });
         self.channels.len() - 1
     }

@@ -7,6 +7,7 @@ use crate::labels::LabelList;
 use crate::mixed::Mixed;
 use crate::near::{same_form, shown};
 use crate::score::{Background, Defaults, Scale, ScaleError, ScoreKind, to_unit};
+use crate::smoothing::Smoothing;
 use crate::tagger::ClassMatch;
 use crate::text::{TextError, TextTower};
 
@@ -88,6 +89,7 @@ struct TextMatch {
     units: Vec<f32>,
     scale: Scale,
     thresholds: (f64, f64),
+    smoothing: Smoothing,
 }
 
 impl Matcher {
@@ -125,7 +127,12 @@ impl Matcher {
         let scale = Scale::new(clap, space.background.as_ref(), &units)?;
         let thresholds = (clap.default_threshold, clap.default_offset_threshold);
         let (cosines, unit) = (vec![0.0; sentences.len()], vec![0.0; dim]);
-        let by = By::Text(TextMatch { units, scale, thresholds });
+        // Validated to lie between 0 and 60 s.
+        let smoothing = match clap.default_smoothing.unwrap_or_default() {
+            0.0 => Smoothing::None,
+            seconds => Smoothing::Ema { tau: (seconds * 1e9).round() as u64 },
+        };
+        let by = By::Text(TextMatch { units, scale, thresholds, smoothing });
         Ok(Matcher { labels, kind: options.score, dim, by, cosines, unit })
     }
 
@@ -170,6 +177,15 @@ impl Matcher {
             }
         };
         Defaults { thresholds }
+    }
+
+    /// How the package wants scores smoothed, where the user does not say.
+    pub fn smoothing(&self) -> Smoothing {
+        match &self.by {
+            By::Classes(_) => Smoothing::None,
+            By::Mixed(mixed) => mixed.smoothing(),
+            By::Text(text) => text.smoothing,
+        }
     }
 
     /// Scores one embedding, `[dim]` values of any length other than zero: `out` is one score a label.

@@ -16,8 +16,8 @@ pub struct Settings {
     pub min_duration: u64,
     /// How long a pause may last before the event ends, in nanoseconds.
     pub hold_time: u64,
-    /// How scores are smoothed.
-    pub smoothing: Smoothing,
+    /// How scores are smoothed; `None`: as the package says.
+    pub smoothing: Option<Smoothing>,
     /// An active event is told of again after so long, in nanoseconds; `None`: never.
     pub update_interval: Option<u64>,
     /// Only so many labels of a window may begin an event, and stand in its scores; `None`: all.
@@ -110,7 +110,7 @@ impl Settings {
         if self.top_k == Some(0) {
             return Err(SettingsError::NoTopK);
         }
-        self.smoothing.validate()
+        self.smoothing.unwrap_or_default().validate()
     }
 
     /// What they mean for one label, whose own values come first.

@@ -50,11 +50,13 @@ fn a_window_without_a_change_takes_no_memory() {
         calibration: None,
         default_threshold: 0.9,
         default_offset_threshold: 0.8,
+        default_smoothing: None,
     };
     let space = TextSpace { clap, background: None };
     for smoothing in [Smoothing::None, Smoothing::Ema { tau: SECOND }, Smoothing::Mean { over: 5 * SECOND }] {
         let matcher = Matcher::new(&mut table, &space, labels.clone(), &MatchOptions::default()).unwrap();
-        let mut detector = Detector::new(matcher, Settings { smoothing, ..Settings::default() }).unwrap();
+        let mut detector =
+            Detector::new(matcher, Settings { smoothing: Some(smoothing), ..Settings::default() }).unwrap();
         let mut changes = Vec::new();
         let mut counted = 0;
         for k in 0..100 {

@@ -104,7 +104,8 @@ fn channels_are_followed_apart() {
 #[test]
 fn at_the_end_of_the_stream_every_event_ends_and_the_past_is_forgotten() {
     for reason in [EndReason::Eos, EndReason::Flush, EndReason::Gap, EndReason::Stop] {
-        let settings = Settings { smoothing: Smoothing::Mean { over: 10 * SECOND }, ..Settings::default() };
+        let settings =
+            Settings { smoothing: Some(Smoothing::Mean { over: 10 * SECOND }), ..Settings::default() };
         let mut detector = detector("dog;siren", settings);
         let mut changes = push(&mut detector, 100, &[&[0.9, 0.9], &[0.9, 0.9]]);
         detector.end_all(102 * SECOND, reason, &mut changes);
@@ -153,7 +154,7 @@ fn settings_that_do_not_fit_change_nothing() {
         (Settings { hold_time: day + 1, ..Settings::default() }, "hold-time 86400000000001 ns is longer"),
         (Settings { min_duration: u64::MAX, ..Settings::default() }, "min-duration 18446744073709551615 ns"),
         (
-            Settings { smoothing: Smoothing::Ema { tau: day }, ..Settings::default() },
+            Settings { smoothing: Some(Smoothing::Ema { tau: day }), ..Settings::default() },
             "smoothing over 86400000000000 ns is longer than 60000000000 ns",
         ),
     ] {
@@ -179,7 +180,8 @@ fn an_embedding_of_another_length_is_an_error_that_names_both_and_changes_nothin
 fn smoothing_bridges_a_window_that_misses_the_sound() {
     let rows: [&[f32]; 6] = [&[0.9], &[0.9], &[0.1], &[0.9], &[0.1], &[0.1]];
     let smooth = |smoothing| {
-        let settings = Settings { smoothing, offset_threshold: Some(0.4), ..Settings::default() };
+        let settings =
+            Settings { smoothing: Some(smoothing), offset_threshold: Some(0.4), ..Settings::default() };
         let mut detector = detector("dog", settings);
         told(&push(&mut detector, 0, &rows))
     };

@@ -2,7 +2,8 @@
 
 use listen_package::{Calibration, Clap};
 use listen_zeroshot::{
-    Background, LabelList, MatchOptions, Matcher, ScoreKind, Table, TextError, TextSpace, TextTower,
+    Background, Detector, LabelList, MatchOptions, Matcher, ScoreKind, Settings, Smoothing, Span, Table,
+    TextError, TextSpace, TextTower,
 };
 
 /// A tower that knows directions for some texts, gives every other text its own, and remembers what it was asked.
@@ -48,6 +49,7 @@ fn clap() -> Clap {
         calibration: None,
         default_threshold: 0.5,
         default_offset_threshold: 0.35,
+        default_smoothing: None,
     }
 }
 
@@ -341,4 +343,32 @@ fn the_default_thresholds_of_cosines_are_where_calibrated_scores_reach_theirs() 
     }
     let options = MatchOptions { score: ScoreKind::Cosine, ..MatchOptions::default() };
     assert_eq!(matcher((self::clap(), None), "dog", options).defaults(0).thresholds, None);
+}
+
+#[test]
+fn scores_are_smoothed_as_the_package_says_unless_the_user_does() {
+    let package = || matcher((Clap { default_smoothing: Some(1.0), ..clap() }, None), "dog", cosine());
+    assert_eq!(package().smoothing(), Smoothing::Ema { tau: 1_000_000_000 });
+    let second = |smoothing| {
+        // Cosines have no thresholds of the package's here.
+        let settings =
+            Settings { smoothing, threshold: Some(0.5), offset_threshold: Some(0.4), ..Settings::default() };
+        let mut detector = Detector::new(package(), settings).unwrap();
+        let mut step = |start: u64, embedding: [f32; 3]| {
+            let mut changes = Vec::new();
+            let span = Span::new(start, start + 1_000_000_000, 1_000_000_000);
+            detector.push(span, -1, None, &embedding, &mut changes).unwrap();
+            detector.scores().next().map_or(f32::NAN, |best| best.score)
+        };
+        step(0, [1.0, 0.0, 0.0]);
+        step(1_000_000_000, [0.0, 1.0, 0.0])
+    };
+    let told = second(None);
+    assert!((told - (-1.0f32).exp()).abs() < 1e-6, "{told}");
+    let none = second(Some(Smoothing::None));
+    assert!(none.abs() < 1e-6, "{none}");
+}
+
+fn cosine() -> MatchOptions {
+    MatchOptions { score: ScoreKind::Cosine, ..MatchOptions::default() }
 }

@@ -68,7 +68,7 @@ fn random_settings(random: &mut Random) -> Settings {
         offset_threshold: Some(0.3 * random.unit()),
         min_duration: random.below(3) * 5 * tenth,
         hold_time: random.below(3) * 7 * tenth,
-        smoothing,
+        smoothing: Some(smoothing),
         update_interval: (random.below(2) == 0).then_some(random.below(10) * tenth),
         top_k: (random.below(3) == 0).then_some(1 + random.below(3) as usize),
     }
@@ -208,7 +208,7 @@ fn any_times_are_survived() {
     let mut detector = of_list(
         &LabelList::parse("dog").unwrap(),
         Settings {
-            smoothing: Smoothing::Mean { over: SECOND },
+            smoothing: Some(Smoothing::Mean { over: SECOND }),
             hold_time: SECOND,
             update_interval: Some(SECOND),
             ..Settings::default()

@@ -28,6 +28,9 @@ pub struct Clap {
     pub default_threshold: f64,
     /// Score below which an event ends, where the user does not say.
     pub default_offset_threshold: f64,
+    /// Time constant in seconds of the exponential mean over scores, where the user does not say; absent: no mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_smoothing: Option<f64>,
 }
 
 /// How cosines become scores in [0, 1] (models.md 6.3).

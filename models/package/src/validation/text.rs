@@ -82,7 +82,10 @@ fn check_scores(clap: &Clap) -> Check {
         "clap.default_offset_threshold",
         format_args!("0 to `clap.default_threshold` ({onset})"),
         offset,
-    )
+    )?;
+    clap.default_smoothing.map_or(Ok(()), |seconds| {
+        must((0.0..=60.0).contains(&seconds), "clap.default_smoothing", "0 to 60 seconds", seconds)
+    })
 }
 
 fn check_prompts(clap: &Clap) -> Check {

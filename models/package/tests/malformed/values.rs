@@ -275,6 +275,12 @@ fn values_that_are_wrong_or_disagree() {
             "`clap.default_offset_threshold` must be 0 to `clap.default_threshold` (0.5), found 0.6",
         ),
         (
+            "a smoothing of two minutes",
+            "tiny-tokens",
+            set!("clap.default_smoothing", 120.0),
+            "`clap.default_smoothing` must be 0 to 60 seconds, found 120",
+        ),
+        (
             "a prompt without a place",
             "tiny-tokens",
             set!("clap.prompt_templates", ["{}", "the sound"]),
