@@ -14,6 +14,45 @@ use crate::outlet::{Ear, Outlet};
 use crate::settings::{Owner, Settings};
 use crate::tap::Tap;
 
+/// What the parts of one analysis are called.
+struct Names {
+    suffix: String,
+    number: u32,
+}
+
+impl Names {
+    /// The names of a branch for `pick` where `turn` others are not gone yet: live, one that is not needed any more goes
+    /// in its own time.
+    fn of(pick: Pick, turn: u32) -> Names {
+        const CHANNELS: u32 = 1_000;
+        let (base, number) = match pick {
+            Pick::All => ("all".to_owned(), 0),
+            Pick::Channel(number) => (number.to_string(), number.saturating_add(1)),
+        };
+        let suffix = if turn == 0 { base } else { format!("{base}-{turn}") };
+        Names { suffix, number: number.saturating_add(turn.saturating_mul(CHANNELS)) }
+    }
+
+    fn element(&self, what: &str) -> String {
+        format!("{what}-{}", self.suffix)
+    }
+
+    fn lane(&self) -> String {
+        format!("lane_{}", self.number)
+    }
+
+    fn end(&self) -> String {
+        format!("sink_{}", self.number)
+    }
+
+    fn are_free(&self, bin: &gst::Bin, tap: &Tap, outlet: &Outlet) -> bool {
+        let parts = ["audioconvert", "audioresample", "melspec", "m2dencode", "clapmatch"];
+        tap.static_pad(&self.lane()).is_none()
+            && outlet.static_pad(&self.end()).is_none()
+            && parts.iter().all(|part| bin.by_name(&self.element(part)).is_none())
+    }
+}
+
 /// The elements of one analysis, and where they hang.
 pub struct Branch {
     /// Its beginning.
@@ -40,11 +79,12 @@ impl Branch {
         pick: Pick,
         settings: &Settings,
     ) -> Result<Branch, glib::BoolError> {
-        let suffix = match pick {
-            Pick::All => "all".to_owned(),
-            Pick::Channel(number) => number.to_string(),
+        let Some(names) =
+            (0..).map(|turn| Names::of(pick, turn)).find(|names| names.are_free(bin, tap, outlet))
+        else {
+            return Err(glib::bool_error!("no names are left for an analysis"));
         };
-        let name = |what: &str| format!("{what}-{suffix}");
+        let name = |what: &str| names.element(what);
         let standard = |factory: &str| {
             gst::ElementFactory::make(factory).name(name(factory)).build().map_err(|_| {
                 glib::bool_error!("the element {factory} is not installed (GStreamer's base plugins have it)")
@@ -62,7 +102,7 @@ impl Branch {
 
         let template =
             tap.pad_template("lane_%u").ok_or_else(|| glib::bool_error!("the tap has no lanes"))?;
-        let lane = Lane::new(&format!("lane_{}", pick.number() + 1), &template, pick);
+        let lane = Lane::new(&names.lane(), &template, pick);
         let mixer = convert.downgrade();
         lane.on_caps(move |info| {
             if let Some(convert) = mixer.upgrade()
@@ -75,7 +115,7 @@ impl Branch {
 
         let elements: Vec<gst::Element> =
             vec![convert, resample, mel.upcast(), encode.clone().upcast(), matching.clone().upcast()];
-        let end = outlet.add_input(&format!("sink_{}", pick.number() + 1), &lane)?;
+        let end = outlet.add_input(&names.end(), &lane)?;
         // It was made a few lines above.
         let _ = lane.end.set(end.clone());
         let branch = Branch { lane, encode, matching, elements, end };

@@ -426,3 +426,36 @@ fn a_pad_that_is_given_back_during_a_flush_is_at_rest() {
         h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
     }
 }
+
+#[test]
+fn a_channel_that_comes_back_before_its_analysis_has_ended_is_heard_anew() {
+    let fake = encoder(true);
+    let bin = listenbin(&fake, &[("channel-mode", "each")]);
+    let (mut h, bus) = harness(&bin, true);
+    let mut number = 0;
+    let mut play = |h: &mut gst_check::Harness, channels: usize| {
+        h.set_src_caps(common::audio_caps(channels as u32));
+        for _ in 0..10 {
+            h.push(tones(number, &vec![440.0; channels])).unwrap();
+            number += 1;
+        }
+    };
+    // The encoder stands still: what goes cannot come to its end.
+    for channels in [2, 1, 2, 1, 2] {
+        play(&mut h, channels);
+        assert_eq!(stat(&bin, "branches"), channels as u64);
+    }
+    assert_eq!(complaint(&drain(&bus)), None);
+    drop(fake);
+    play(&mut h, 2);
+    h.push_event(gst::event::Eos::new());
+    let messages = std::cell::RefCell::new(Vec::new());
+    let told = |what: &str| {
+        messages.borrow_mut().extend(drain(&bus));
+        events(&messages.borrow()).iter().filter(|event| *event == what).count()
+    };
+    // Two that went, and the one that stays.
+    wait_until(|| told("end low tone 1") == 3);
+    assert_eq!(told("start low tone 1"), 3);
+    assert_eq!(complaint(&messages.borrow()), None);
+}
