@@ -74,6 +74,7 @@ class Package:
     hop: int = 96
     background: int = 512
     scenes: int = 120
+    settings: str = ""  # figures.json of the run that kept val out, whose a, b and thresholds are taken over
     unrelated_streams: int = 12  # of five minutes, to choose thresholds by
     family: str = "convolutional audio-text model; sigmoid contrastive, distilled from YAMNet (audio) and MiniLM (text)"
     description: str = "Everyday sounds and words, trained by the gst-listen project on permissive recordings."
@@ -81,7 +82,8 @@ class Package:
 
 @dataclass
 class Captions:
-    """The captions' decoder; `steps` 0: none. `minutes` ends the training where the steps have not."""
+    """The captions' decoder; `steps` 0: none. `minutes` ends the training where the steps have not; `start` names
+    a checkpoint (captions.pt) whose averaged weights it begins with."""
 
     steps: int = 0
     minutes: float = 0.0
@@ -95,6 +97,8 @@ class Captions:
     max_windows: int = 10
     max_tokens: int = 64
     save_every: int = 50
+    bf16: bool = True
+    start: str = ""
 
 
 @dataclass

@@ -62,7 +62,12 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     played = scenes.make(seen, names, cfg.package.scenes, rng, mixer)
     listen = lambda x: scenes.frames(runner, audio.log_mel(x, np.float32))
     streams = [listen(scenes.unrelated(mixer, rng, 300)) for _ in range(cfg.package.unrelated_streams)]
-    calibrate.settle(result, played, [listen(s.samples) for s in played], vectors, streams)
+    heard = [listen(s.samples) for s in played]
+    if cfg.package.settings:
+        calibrate.take(result, json.loads(Path(cfg.package.settings).read_text())["settings"])
+    else:
+        tried = calibrate.settle(result, played, heard, vectors, streams)
+        (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")
     silence = calibrate.quiet_mels(rng, 1, frames)
     clip, frame = calibrate.embed(runner, silence)
     figures["silence_highest_score"] = float(

@@ -245,6 +245,7 @@ def write(folder, text_tokenizer, labels, config, calibration):
             },
             "default_threshold": calibration.threshold,
             "default_offset_threshold": calibration.offset_threshold,
+            "default_smoothing": calibration.smoothing or None,
         },
         "text": {
             "file": "text.onnx",
