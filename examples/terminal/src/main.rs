@@ -7,6 +7,7 @@
 //! ```
 
 mod listen;
+mod quiet;
 mod state;
 mod view;
 
@@ -19,6 +20,7 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event as Input, KeyEventKind};
 
 use listen::{Listening, Request};
+use quiet::Quiet;
 use state::{Action, News, State};
 
 const USAGE: &str = "usage: listen-terminal FILE|--microphone [--labels \"dog barking;siren\"] [--set ELEMENT.PROPERTY=VALUE]...
@@ -40,25 +42,25 @@ fn main() -> ExitCode {
         eprintln!("listen-terminal: it needs a terminal to read keys from and to draw on");
         return ExitCode::from(2);
     }
-    let (send, news) = mpsc::channel();
-    let listening = match Listening::start(&request, send) {
-        Ok(listening) => listening,
-        Err(error) => {
-            eprintln!("listen-terminal: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let state = State::new(request.file.as_deref().unwrap_or("microphone"));
-    // It gives the terminal back in a panic too.
-    let ended = run(&mut ratatui::init(), state, &listening, &news);
-    ratatui::restore();
-    match ended {
+    match watch(&request) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("listen-terminal: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Listens, and shows it until somebody leaves.
+fn watch(request: &Request) -> Result<(), String> {
+    let (send, news) = mpsc::channel();
+    let _quiet = Quiet::begin().map_err(|error| error.to_string())?;
+    let listening = Listening::start(request, send)?;
+    let state = State::new(request.file.as_deref().unwrap_or("microphone"));
+    // It gives the terminal back in a panic too.
+    let ended = run(&mut ratatui::init(), state, &listening, &news);
+    ratatui::restore();
+    ended.map_err(|error| error.to_string())
 }
 
 /// Draws, reads keys and hears news until somebody leaves.

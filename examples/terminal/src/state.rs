@@ -137,6 +137,8 @@ impl State {
                     exchange.answer = Some(clean(&text));
                 }
             }
+            // Loading also ends where it has failed.
+            News::Loading(_) if matches!(self.status, Status::Failed(_) | Status::Ended) => {}
             News::Loading(Some(text)) => self.status = Status::Loading(clean(&text)),
             News::Loading(None) => self.status = Status::Listening,
             News::Warning(text) => self.warning = Some(clean(&text)),
@@ -282,6 +284,7 @@ mod tests {
         assert_eq!(state.status, Status::Listening);
         state.hear(News::Error("no such file".into()));
         state.hear(News::Ended);
+        state.hear(News::Loading(None));
         assert_eq!(state.status, Status::Failed("no such file".into()));
         assert_eq!(state.rms, SILENCE);
     }

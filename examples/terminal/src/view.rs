@@ -93,7 +93,7 @@ fn event_line(event: &Event) -> Line<'_> {
         None => event.label.as_str().green().bold(),
         Some(_) => event.label.as_str().into(),
     };
-    let until = event.offset.map_or("…       ".to_owned(), |offset| clock(offset));
+    let until = event.offset.map_or("…       ".to_owned(), clock);
     Line::from(vec![
         format!("{} {until} ", clock(event.onset)).dim(),
         name,
