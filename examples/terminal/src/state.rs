@@ -144,7 +144,10 @@ impl State {
             News::Warning(text) => self.warning = Some(clean(&text)),
             News::Error(text) => {
                 self.fall_silent();
-                self.status = Status::Failed(clean(&text));
+                // The first is the reason, the others follow from it.
+                if !matches!(self.status, Status::Failed(_)) {
+                    self.status = Status::Failed(clean(&text));
+                }
             }
             News::Ended => {
                 self.fall_silent();
@@ -283,6 +286,7 @@ mod tests {
         state.hear(News::Level { rms: -20.0, peak: -10.0, position: 1 });
         assert_eq!(state.status, Status::Listening);
         state.hear(News::Error("no such file".into()));
+        state.hear(News::Error("streaming stopped".into()));
         state.hear(News::Ended);
         state.hear(News::Loading(None));
         assert_eq!(state.status, Status::Failed("no such file".into()));
