@@ -1,11 +1,12 @@
 """Captions of two-sound scenes: which sounds a text names, by the committed synonyms."""
 
+import json
 import re
 import subprocess
 
 import numpy as np
 
-from . import pipeline
+from . import index, pipeline
 
 
 class Names:
@@ -47,6 +48,13 @@ def available(listener):
         subprocess.run(["gst-inspect-1.0", "llmcaption"], capture_output=True, env=listener.environment()).returncode
         == 0
     )
+
+
+def check(listener, backend):
+    """Raises `ValueError` for `local` where the package has no decoder: llmcaption would let `template` write."""
+    package = listener.package or index.HERE.parent / "packages" / "default"
+    if backend == "local" and "captioner" not in json.loads((package / "manifest.json").read_text()):
+        raise ValueError(f"{package}: backend=local needs `captioner` in the manifest, found none")
 
 
 def hear(listener, scene, ten, backend, identity):

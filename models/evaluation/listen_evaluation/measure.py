@@ -182,6 +182,7 @@ def captioning(task, backend):
     """Captions of two-sound scenes; None where the plugin has no llmcaption."""
     if not captions.available(task.listener):
         return None
+    captions.check(task.listener, backend)
     clips, recordings = task.scene_sounds()
     table = index.table("synonyms.toml", "synonyms")
     names = captions.Names({label: table.get(label, [label]) for label in task.labels})

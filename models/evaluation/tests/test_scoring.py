@@ -153,3 +153,13 @@ def test_five_lists_of_ten_are_all_labels():
     assert [len(ten) for ten in lists] == [10] * 5
     assert sorted(label for ten in lists for label in ten) == sorted(labels)
     assert lists == index.lists_of_ten(labels, 1) != index.lists_of_ten(labels, 2)
+
+
+def test_a_package_without_a_decoder_is_not_measured_as_if_it_had_one(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"id": "deaf"}')
+    listener = pipeline.Listener(tmp_path)
+    captions.check(listener, "template")
+    with pytest.raises(ValueError, match="`captioner`"):
+        captions.check(listener, "local")
+    (tmp_path / "manifest.json").write_text('{"captioner": {}}')
+    captions.check(listener, "local")
