@@ -56,7 +56,7 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from . import attribution, audio, config, data, finish, mixer, pool, probe, tower, train, words
+    from . import attribution, audio, captions_train, config, data, finish, mixer, pool, probe, tower, train, words
     from .teacher import class_names
 
     cfg = config.load(args.config)
@@ -143,6 +143,9 @@ def main():
     mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech)
     figures = finish.finish(args.out, work, student, text, labels, clips, mix, val, val_set, cfg, main_name)
     attribution.write(args.out / "ATTRIBUTION.csv", clips.rows)
+    if cfg.captions.steps:
+        stage("captions")
+        figures["captioner_bytes"] = captions_train.add(args.out, work, cfg, log)
     finish.curves(work / "log.jsonl", work / "curves.png")
     stage(None)
     (work / "figures.json").write_text(json.dumps(figures, indent=2, default=float) + "\n")

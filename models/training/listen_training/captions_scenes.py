@@ -47,9 +47,18 @@ class Heard:
     activity: np.ndarray
 
     @staticmethod
-    def load(path):
-        found = [dict(np.load(p)) for p in sorted(Path(path).glob("shard-*.npz")) if ".part" not in p.name]
-        return Heard(*(np.concatenate([f[k] for f in found]) for k in ("tokens", "level", "labels", "activity")))
+    def load(path, items):
+        """The first `items` of what `encode` wrote."""
+        paths = [p for p in sorted(Path(path).glob("shard-*.npz")) if ".part" not in p.name]
+        keys, whole, at = ("tokens", "level", "labels", "activity"), {}, 0
+        for file in paths[: -(-items // pool.SHARD)]:
+            with np.load(file) as f:
+                for k in keys:
+                    if k not in whole:
+                        whole[k] = np.zeros((len(paths) * len(f[k]), *f[k].shape[1:]), f[k].dtype)
+                    whole[k][at : at + len(f[k])] = f[k]
+                at += len(f[k])
+        return Heard(*(whole[k][: min(at, items)] for k in keys))
 
     def part(self, rows):
         return Heard(self.tokens[rows], self.level[rows], self.labels[rows], self.activity[rows])
@@ -112,7 +121,10 @@ class Scenes:
     def __init__(self, heard, detector, labels, main, wordings, typed, grammar, overlap, most=10):
         self.heard, self.detector, self.labels, self.main = heard, detector, labels, set(main)
         self.wordings, self.typed, self.grammar, self.overlap, self.most = wordings, typed, grammar, overlap, most
-        self.sounding = np.flatnonzero(np.isin(heard.labels, list(self.main)).any(1))
+        sounding = np.isin(heard.labels, list(self.main)).any(1)
+        self.sounding, self.silent = np.flatnonzero(sounding), np.flatnonzero(~sounding)
+        if not len(self.sounding) or not len(self.silent):
+            raise ValueError("captions: the pool must hold mixes with and without main sounds; more shards are needed")
 
     def item(self, rng):
         """(tokens [columns, dim], {label: activity}, {label: level in dB to the others}) of one or two mixes in a row."""
@@ -152,14 +164,17 @@ class Scenes:
         chance = [0.1 if k not in self.main else 0.0 if k in near else 1.0 for k in range(len(self.labels))]
         for k in there:
             chance[k] = 0.0
-        rest = rng.choice(len(self.labels), 10, replace=False, p=np.array(chance) / sum(chance))
-        return there + [int(k) for k in rest[: max(0, 10 - len(there))]]
+        count = min(10 - len(there), sum(c > 0 for c in chance))
+        if count <= 0:
+            return there
+        rest = rng.choice(len(self.labels), count, replace=False, p=np.array(chance) / sum(chance))
+        return there + [int(k) for k in rest]
 
     def events(self, tokens, active, rng):
         """What the package's detector would report of labels, as numbers, by onset; seldom what a better one would."""
         labels = self.listed(active, rng)
-        on = self.detector.threshold if rng.random() < 0.5 else rng.uniform(0.3, 0.99)
-        off = min(on * 0.9, self.detector.offset if rng.random() < 0.5 else rng.uniform(0.1, 0.5))
+        on = self.detector.threshold if rng.random() < 0.7 else rng.uniform(0.5, 0.99)
+        off = min(on * 0.9, self.detector.offset if rng.random() < 0.7 else rng.uniform(0.1, 0.5))
         scores, found = self.detector.scores(tokens, labels), []
         truth = rng.random() < 0.25
         for i, label in enumerate(labels):
@@ -241,9 +256,7 @@ class Scenes:
             spans.setdefault(name_of(e.label), []).append((e.onset, e.offset))
         sounds = [captions.Heard(k, tuple(v)) for k, v in spans.items()]
         text = captions.sentence(sounds, self.grammar, rng)
-        silent = int(rng.integers(len(self.heard)))
-        while np.isin(self.heard.labels[silent], list(self.main)).any():
-            silent = int(rng.integers(len(self.heard)))
+        silent = int(rng.choice(self.silent))
         quiet = np.resize(self.heard.tokens[silent].astype(np.float32), tokens.shape)
         return Example(windows(quiet, edges, start, now, self.most), compact(found, start, now), text)
 

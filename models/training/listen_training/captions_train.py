@@ -23,7 +23,7 @@ from . import captions, captions_model, captions_scenes, captions_words, words
 from .captions_words import BEGIN, PAD, SAY, STOP
 from .train import overlaps
 
-GROUP = 4  # steps whose examples are drawn together and dealt out by length
+GROUP = 8  # steps whose examples are drawn together and dealt out by length
 FILES = {"decoder": "decoder.onnx", "embed_tokens": "embed_tokens.onnx", "projector": "projector.onnx"}
 TOKENIZER = "caption_tokenizer.json"
 
@@ -88,6 +88,8 @@ def train(cfg, scenes, held, tokenizer, dim, folder, seed, log):
         numbers = [tokenizer.token_to_id(str(n)) for n in range(captions_words.NUMBERS)]
         waves = captions_model.waves(torch.arange(captions_words.NUMBERS), cfg.width)
         model.embed.weight[numbers] += 0.05 * waves
+    if cfg.start:
+        model.load_state_dict(torch.load(cfg.start, weights_only=True)["average"])
     average.load_state_dict(model.state_dict())
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() <= 1]
@@ -101,7 +103,7 @@ def train(cfg, scenes, held, tokenizer, dim, folder, seed, log):
         optimiser.load_state_dict(state["optimiser"])
         step, before = state["step"], state["seconds"]
     data = Batches(scenes, tokenizer, cfg.batch, seed)
-    checks = [Batches(held, tokenizer, cfg.batch, seed + 1).draw(k) for k in range(GROUP)]
+    checks = [Batches(held, tokenizer, cfg.batch, seed + 1).draw(k) for k in range(4)]
     began, total, seen = time.time(), np.zeros(2), 0
     part = lambda: max(step / cfg.steps, (before + time.time() - began) / 60 / cfg.minutes if cfg.minutes else 0.0)
     bar = tqdm(desc="captions", total=cfg.steps, initial=step, disable=None)
@@ -111,7 +113,8 @@ def train(cfg, scenes, held, tokenizer, dim, folder, seed, log):
         for group in optimiser.param_groups:
             group["lr"] = float(rate)
         model.train()
-        loss, right = loss_of(model, drawn)
+        with torch.autocast("cpu", torch.bfloat16, enabled=cfg.bf16):
+            loss, right = loss_of(model, drawn)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -195,7 +198,8 @@ def write(package, model, tokenizer, cfg):
 
 
 def add(package, work, config, log):
-    """Trains a decoder for the package in `package`, on the pool and with the labels in `work`, and writes it there."""
+    """Trains a decoder for the package in `package`, on the pool and with the labels in `work`, and writes it there; returns
+    the bytes that it takes."""
     from .package import Runner
 
     package, work, cfg = Path(package), Path(work), config.captions
@@ -204,7 +208,7 @@ def add(package, work, config, log):
     manifest, runner = json.loads((package / "manifest.json").read_text()), Runner(package)
     for name, of in captions_scenes.encode(work / "pool", runner, cfg.items, folder / "heard"):
         log({"stage": "captions", "encoded": name, "of": of})
-    heard = captions_scenes.Heard.load(folder / "heard")
+    heard = captions_scenes.Heard.load(folder / "heard", cfg.items)
     labels, table, grammar = captions_scenes.bank_labels(work / "bank.pkl"), words.table(), captions.table()
     main = [labels.index(name) for name in manifest["label_embeddings"]["labels"]]
     without = words.kept_out(config.kept_out_words)
@@ -225,6 +229,7 @@ def add(package, work, config, log):
     size = write(package, model, tokenizer, cfg)
     log({"stage": "captions", "parameters": sum(p.numel() for p in model.parameters()), "bytes": size})
     show(package, held, tokenizer, config.seed, log)
+    return size
 
 
 def show(package, held, tokenizer, seed, log, count=12):
@@ -253,7 +258,7 @@ def main():
         raise SystemExit("configuration: captions.steps must be above 0, found 0 (no decoder)")
     if args.out:
         shutil.copytree(args.package, args.out, dirs_exist_ok=True)
-    torch.set_num_threads(1)
+    torch.set_num_threads(cfg.threads or torch.get_num_threads())
     add(args.out or args.package, args.work, cfg, audio_train.logger(args.work / "captions.jsonl"))
 
 

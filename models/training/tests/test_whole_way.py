@@ -41,6 +41,14 @@ id = "miniature"
 scenes = 4
 unrelated_streams = 1
 background = 32
+[captions]
+steps = 8
+batch = 8
+items = 512
+width = 32
+layers = 1
+save_every = 4
+bf16 = false
 """
 
 
@@ -122,6 +130,25 @@ def test_texts_of_any_length_have_unit_vectors(made):
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+def test_the_decoder_of_captions_says_what_its_self_test_says(made):
+    from tokenizers import Tokenizer
+
+    from listen_training import captions_model, captions_words
+
+    folder = made / "package"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    block = manifest["captioner"]
+    for part in ("decoder", "embed_tokens", "projector"):
+        assert block[part]["file"] in manifest["sha256"]
+    assert block["evidence"] == "compact" and block["projector"]["takes"] == "frames"
+    words = Tokenizer.from_file(str(folder / block["tokenizer"]))
+    ids = words.encode("whistle 0 8", add_special_tokens=False).ids
+    said = captions_model.Runner(folder, block).greedy(
+        [np.zeros((12, 32), np.float32)], block["begin"], [*ids, captions_words.SAY], -1, 5
+    )
+    assert len(said) == 5 and max(said) < block["decoder"]["vocab"] == words.get_vocab_size()
+
+
 def test_rows_that_may_not_train_are_not_credited(made):
     with open(made / "package" / "ATTRIBUTION.csv", newline="") as file:
         titles = [r["title_or_id"] for r in csv.DictReader(file)]
@@ -146,6 +173,7 @@ def test_a_second_start_goes_on_and_keeps_what_is_there(made):
     assert done.returncode == 0, done.stderr[-4000:]
     after = (made / "package.work" / "log.jsonl").read_text()[len(before) :]
     assert '"frame"' not in after, "the audio side was trained anew"
+    assert '"held_out_right"' not in after, "the captions' decoder was trained anew"
     assert (made / "package.work" / "curves.png").stat().st_size > 0
 
 
