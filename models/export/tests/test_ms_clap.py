@@ -79,7 +79,7 @@ def test_the_filterbank_is_the_checkpoints_and_no_formulas(case):
 def test_verify_agrees_and_inspect_explains(command, case, tmp_path):
     assert command("verify", FIXTURE)[0] == 0
     status, said = command("inspect", FIXTURE)
-    assert status == 0 and "FAULT" not in said and "short ends filled with repeat_cut" in said
+    assert status == 0 and "FAULT" not in said and "short ends filled with repeat_cut" in said and "the model's own (filterbank.safetensors)" in said
     status, said = command("inspect", save(case.weights(), tmp_path / "CLAP_weights_2023.pth", wrap="model"))
     assert status == 0 and "ms-clap: MS-CLAP 2023, 12 values" in said, said
 

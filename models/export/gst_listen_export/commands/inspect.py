@@ -73,7 +73,8 @@ def _package_lines(folder, m, sha256):
     else:
         f = m["frontend"]
         lines.append(f"hears: {f['n_mels']} {f['mel_scale']} mel bands from {f['f_min']:g} to {f['f_max']:g} Hz at {rate} Hz, a frame every "
-                     f"{1000 * step:g} ms from {f['win_length']} samples, {f['log']['kind']}")
+                     f"{1000 * step:g} ms from {f['win_length']} samples, {f['log']['kind']}"
+                     + (f"; the bands' weights are the model's own ({f['filterbank']})" if f.get("filterbank") else ""))
     lines.append(f"normalises: {', '.join(f'{k} {v}' for k, v in m['normalize'].items())}")
     unit = "samples" if in_graph else "frames"
     lines.append(f"window: {w['frames']} {unit} ({w['frames'] * step:.2f} s), any multiple of {w['multiple_of']} from {w['min_frames']} to "
