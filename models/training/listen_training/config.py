@@ -72,7 +72,7 @@ class Package:
     id: str = "listen-default"
     window: int = 288
     hop: int = 96
-    background: int = 512
+    background: int = 256
     scenes: int = 120
     settings: str = ""  # figures.json of the run that kept val out, whose a, b and thresholds are taken over
     unrelated_streams: int = 12  # of five minutes, to choose thresholds by
