@@ -6,6 +6,7 @@
 //!
 //! Arguments: package folders to measure; `VIT=folder` environment names the ViT-Base-sized one made by `make_vit.py`.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -27,7 +28,7 @@ fn main() -> Result<(), Failure> {
     if is_asked("overhead") {
         println!("\n## Windows per second, one thread, batch 1\n");
         println!(
-            "| package | window | inference | m2dencode / bare Rust | m2dencode / bare Python | pairs |\n|---|---|---|---|---|---|"
+            "| package | window | inference | m2dencode / bare Rust | CPU of the worker alike | m2dencode / bare Python | pairs |\n|---|---|---|---|---|---|---|"
         );
         if let Some(vit) = &vit {
             overhead("ViT-Base, random weights", vit, None, 4, 9)?;
@@ -59,6 +60,8 @@ struct Fed {
     width: usize,
     frames: u64,
     frame: u64,
+    /// Buffers of noise by their number of frames.
+    made: HashMap<usize, gst::Buffer>,
 }
 
 impl Fed {
@@ -90,14 +93,17 @@ impl Fed {
             },
         );
         pipeline.set_state(gst::State::Playing)?;
-        Ok(Self { pipeline, source, out, width, frames: 0, frame })
+        Ok(Self { pipeline, source, out, width, frames: 0, frame, made: HashMap::new() })
     }
 
+    /// Pushes so many frames: the same again and again, as the bare loops run the same, and made once, as theirs.
     fn push(&mut self, frames: usize) -> Result<(), Failure> {
-        let values: Vec<f32> =
-            (0..frames * self.width).map(|i| noise(self.frames * 7919 + i as u64)).collect();
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        let width = self.width;
+        let made = self.made.entry(frames).or_insert_with(|| {
+            let values = (0..frames * width).map(|i| noise(i as u64));
+            gst::Buffer::from_mut_slice(values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>())
+        });
+        let mut buffer = made.copy();
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(gst::ClockTime::from_nseconds(self.frames * self.frame));
             buffer.set_duration(gst::ClockTime::from_nseconds(frames as u64 * self.frame));
@@ -238,7 +244,9 @@ fn overhead(
     bare.seconds(2)?;
     python.seconds(2)?;
     let (mut rust_ratio, mut python_ratio, mut inference) = (Vec::new(), Vec::new(), Vec::new());
+    let mut cpu_ratio = Vec::new();
     for _ in 0..pairs {
+        let worker_before = cpu("listen-infer-0")?;
         let ours = {
             let start = Instant::now();
             for _ in 0..windows {
@@ -249,20 +257,39 @@ fn overhead(
             }
             (fed.next()? - start).as_secs_f64()
         };
+        let worker = cpu("listen-infer-0")? - worker_before;
+        let bare_before = cpu("chain-")?;
         let rust = bare.seconds(windows)?;
+        cpu_ratio.push((cpu("chain-")? - bare_before) / worker);
         let python = python.seconds(windows)?;
         rust_ratio.push(rust / ours);
         python_ratio.push(python / ours);
         inference.push(rust / windows as f64 * 1e3);
     }
     println!(
-        "| {name} | {:.2} s | {:.2} ms | {:.1} % | {:.1} % | {pairs} |",
+        "| {name} | {:.2} s | {:.2} ms | {:.1} % | {:.1} % | {:.1} % | {pairs} |",
         f64::from(frames) / 100.0,
         median(&mut inference),
         median(&mut rust_ratio) * 100.0,
+        median(&mut cpu_ratio) * 100.0,
         median(&mut python_ratio) * 100.0
     );
     Ok(())
+}
+
+/// Seconds that the first thread whose name begins so has run on a processor: what other work on the machine leaves alone.
+fn cpu(name: &str) -> Result<f64, Failure> {
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        if std::fs::read_to_string(task.join("comm"))?.starts_with(name) {
+            // In ticks of 10 ms, after the name: the 12th and 13th (user and system).
+            let text = std::fs::read_to_string(task.join("stat"))?;
+            let rest = text.rsplit_once(") ").ok_or("no name")?.1;
+            let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<f64>);
+            return Ok(ticks.sum::<Result<f64, _>>()? / 100.0);
+        }
+    }
+    Err(format!("no thread {name}").into())
 }
 
 /// Resident memory of this process, in bytes.
