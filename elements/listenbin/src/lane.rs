@@ -193,6 +193,10 @@ impl Lane {
     /// Passes FLUSH_STOP and begins anew, also after a failure, with the `standing` events: those of the audio that
     /// outlive a flush. They may still have waited here when it came, and nobody sends them again.
     pub fn flush_stop(self: &Arc<Self>, event: gst::Event, standing: &[gst::Event]) {
+        if !self.lock().flushing {
+            // It was made by CAPS that were under way when the flush began: its thread, and those behind it, wait.
+            self.flush_start(gst::event::FlushStart::builder().seqnum(event.seqnum()).build());
+        }
         // The thread is not in the middle of anything after this.
         let _ = self.pad.pause_task();
         self.pad.push_event(event);

@@ -202,6 +202,10 @@ impl Out {
 
     /// Passes FLUSH_STOP. What was written during the flush goes out after it.
     pub fn flush_stop(self: &Arc<Self>, event: gst::Event) {
+        if !self.state().flushing {
+            // It was asked for in the middle of the flush: its thread waits.
+            self.flush_start(gst::event::FlushStart::builder().seqnum(event.seqnum()).build());
+        }
         // The thread is not in the middle of anything after this.
         let _ = self.pad.pause_task();
         self.pad.push_event(event);

@@ -459,3 +459,30 @@ fn a_channel_that_comes_back_before_its_analysis_has_ended_is_heard_anew() {
     assert_eq!(told("start low tone 1"), 3);
     assert_eq!(complaint(&messages.borrow()), None);
 }
+
+#[test]
+fn the_end_of_a_flush_that_it_has_not_seen_begin_holds_nobody_up() {
+    // So it comes to branches that CAPS make while the flush begins, and to pads that are asked for then.
+    let fake = encoder(false);
+    let bin = listenbin(&fake, &[("channel-mode", "each")]);
+    let (mut h, bus) = harness(&bin, false);
+    let mut lines = gst_check::Harness::with_element(&bin, None, Some("events"));
+    h.set_src_caps(common::audio_caps(2));
+    h.push_event(gst::event::FlushStop::new(true));
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    for number in 0..30 {
+        h.push(tones(number, &[440.0, 0.0])).unwrap();
+    }
+    h.push_event(gst::event::Eos::new());
+    let line = lines.pull().unwrap();
+    assert!(std::str::from_utf8(&line.map_readable().unwrap()).unwrap().contains("low tone"));
+    // Somebody reads the lines, so the audio's end did not wait for the analysis.
+    let messages = std::cell::RefCell::new(Vec::new());
+    wait_until(|| {
+        messages.borrow_mut().extend(drain(&bus));
+        events(&messages.borrow()).len() == 2
+    });
+    let messages = messages.into_inner();
+    assert_eq!(complaint(&messages), None);
+    assert_eq!(events(&messages), ["start low tone 0", "end low tone 0"]);
+}

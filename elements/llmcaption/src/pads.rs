@@ -148,6 +148,8 @@ impl LlmCaption {
     }
 
     fn flush_stop(&self, event: gst::Event) -> bool {
+        // Where no FLUSH_START came before, the task waits.
+        flush::keep(&self.src, &self.queue.flush(true));
         // The task has come to rest.
         let _ = self.src.pause_task();
         let forwarded = self.src.push_event(event);

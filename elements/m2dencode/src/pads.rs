@@ -118,6 +118,8 @@ impl M2dEncode {
     }
 
     fn flush_stop(&self, event: gst::Event) -> bool {
+        // Where no FLUSH_START came before, the task waits.
+        flush::keep(&self.srcpad, &self.queue.flush(true));
         // The task has come to rest: what it handed over last is flushed too.
         let _ = self.srcpad.pause_task();
         let forwarded = self.srcpad.push_event(event);
