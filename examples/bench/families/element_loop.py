@@ -53,13 +53,18 @@ class Element:
         self.rows.append(buffer.extract_dup(0, buffer.get_size()))
         return True
 
+    def stat(self, field):
+        return self.encode.get_property("stats").get_value(field)
+
     def warm(self, hops):
-        """Fills the first window; until nothing comes any more every hop gives one embedding."""
+        """Fills the first window; when all of it has come out every further hop gives one embedding."""
         self.feed(hops)
         if not self.pull(600):
             sys.exit("no embedding for ten minutes")
-        while self.pull(5):
-            pass
+        quiet = 0
+        while quiet < 3:
+            waiting = self.pull(1) or self.source.get_property("current-level-bytes") or self.stat("pending")
+            quiet = 0 if waiting else quiet + 1
 
     def run(self, hops):
         began, cpu = time.perf_counter(), used()

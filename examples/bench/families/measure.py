@@ -178,16 +178,20 @@ def chunked(folder, file, scratch, rounds, hops):
         c.end()
     # Both modes give the window that begins at hop k as their k-th row; chunked ones come half a hop later.
     count = min(map(len, vectors))
-    cosines = (vectors[0][:count] * vectors[1][:count]).sum(axis=1)
-    cosines /= np.linalg.norm(vectors[0][:count], axis=1) * np.linalg.norm(vectors[1][:count], axis=1)
-    among = np.corrcoef(vectors[0][:count])[np.triu_indices(count, 1)]
+    whole, pooled = vectors[0][:count], vectors[1][:count]
+    cosine = lambda a, b: (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    # Random models find all sounds alike: what tells windows apart is what is left without their mean.
+    mean = whole.mean(axis=0)
+    plain, centred = cosine(whole, pooled), cosine(whole - mean, pooled - mean)
+    alike = cosine(whole[1:], whole[:-1])
     print("| | ms a hop (CPU) | of whole |\n|---|---|---|")
     for c in modes:
         wall, cpu = (median([r[i] for r in c.rounds]) for i in (0, 1))
         ratio = median([b / a for (a, _), (b, _) in zip(modes[0].rounds, c.rounds, strict=True)])
         print(f"| {c.name} | {wall:.0f} ({cpu:.0f}) | {100 * ratio:.0f}% |")
-    print(f"\nCosine of the {count} embeddings to those of whole windows: mean {cosines.mean():.4f}, smallest {cosines.min():.4f} (whole windows among "
-          f"each other: {among.mean():.4f}). Random weights: a trained model's attention reaches further or less far than theirs.\n", flush=True)
+    print(f"\nCosine of the {count} embeddings to those of whole windows: mean {plain.mean():.4f}, smallest {plain.min():.4f}; without the mean over windows "
+          f"{centred.mean():.3f}. Neighbouring whole windows among each other: {alike.mean():.4f}. Weights are random: a trained model's attention reaches "
+          "further, or less far, and only it can tell what chunks lose.\n", flush=True)
 
 
 def main():
