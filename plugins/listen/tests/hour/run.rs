@@ -121,7 +121,7 @@ fn warm_up() {
 /// One request in five fails, in one of five ways.
 fn answer(number: u64) -> (&'static str, Answer) {
     let dice = hash(SEED, number);
-    if dice % 5 > 0 {
+    if !dice.is_multiple_of(5) {
         return ("words", Answer::Words(format!("Sentence {number} of the server.")));
     }
     match dice / 5 % 5 {

@@ -4,13 +4,20 @@ use gst::prelude::*;
 
 /// Samples per second.
 pub const RATE: usize = 16_000;
-/// Seconds of the recording with a dog, applause, rain, and street alone (`examples/ATTRIBUTION.md`), and where in each
-/// the sound begins.
-const PIECES: [(f64, f64, Option<(f64, &str)>); 4] = [
-    (6.5, 9.5, Some((7.0, "dog barking"))),
-    (10.5, 15.0, Some((11.0, "applause"))),
-    (23.5, 29.5, Some((24.0, "rain"))),
-    (15.0, 16.8, None),
+/// A piece of the recording (`examples/ATTRIBUTION.md`), in seconds.
+struct Piece {
+    from: f64,
+    to: f64,
+    /// Where in the recording a sound begins, and which.
+    sound: Option<(f64, &'static str)>,
+}
+
+/// A dog, applause, rain, and the street alone.
+const PIECES: [Piece; 4] = [
+    Piece { from: 6.5, to: 9.5, sound: Some((7.0, "dog barking")) },
+    Piece { from: 10.5, to: 15.0, sound: Some((11.0, "applause")) },
+    Piece { from: 23.5, to: 29.5, sound: Some((24.0, "rain")) },
+    Piece { from: 15.0, to: 16.8, sound: None },
 ];
 
 /// A number for each number, the same in every run.
@@ -69,7 +76,7 @@ impl Endless {
                     0 => PIECES.len() - 1,
                     _ => (hash(self.seed, self.number) % (PIECES.len() as u64 - 1)) as usize,
                 };
-                let (from, to, sound) = PIECES[choice];
+                let Piece { from, to, sound } = &PIECES[choice];
                 let now = (self.samples + bytes.len() / 4) as f64 / RATE as f64;
                 self.begun.extend(sound.map(|(at, label)| (now + at - from, label)));
                 self.number += 1;
