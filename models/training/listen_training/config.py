@@ -72,8 +72,8 @@ class Package:
     id: str = "listen-default"
     window: int = 288
     hop: int = 96
-    background: int = 256
-    scenes: int = 120
+    background: int = 160
+    scenes: int = 400
     settings: str = ""  # figures.json of the run that kept val out, whose a, b and thresholds are taken over
     unrelated_streams: int = 12  # of five minutes, to choose thresholds by
     family: str = "convolutional audio-text model; sigmoid contrastive, distilled from YAMNet (audio) and MiniLM (text)"

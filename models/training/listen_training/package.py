@@ -155,8 +155,7 @@ def write(folder, text_tokenizer, labels, config, calibration):
         shutil.copyfile(text_tokenizer, folder / "tokenizer.json")
     runner = Runner(folder)
     window = config.package.window
-    # A second will do, and takes little room.
-    samples = self_test_signal(min(window, 128))
+    samples = self_test_signal(window)
     log_mel = audio.log_mel(samples)
     embedding = runner.clip(runner.tokens(log_mel[None]))[0]
     save_file(

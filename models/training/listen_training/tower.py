@@ -43,7 +43,7 @@ def make_tokenizer(phrases, vocab, pieces, path):
     )
     own.normalizer, own.pre_tokenizer = normal, pre_tokenizers.BertPreTokenizer()
     own.decoder = decoders.WordPiece()
-    own.save(str(path))
+    own.save(str(path), pretty=False)
     return chosen
 
 
