@@ -246,7 +246,8 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 .nick("Smoothing")
                 .blurb(
                     "Time constant of an exponential mean over the scores of a label, in nanoseconds, at most a minute. 0 means \
-                     none, 18446744073709551615 the package's. It makes scores slower, not later: outputs are not held back.",
+                     none, the largest value (18446744073709551615) the package's. It makes scores slower, not later: outputs \
+                     are not held back.",
                 )
                 .default_value(UNSET_TIME)
                 .mutable_playing()
