@@ -13,6 +13,7 @@ from .captions_compact import Event, compact, name_of
 
 COLUMN = scenes.COLUMN
 HOLD, GOING = 0.5, 5.0  # seconds: clapmatch's hold-time; llmcaption tells of what goes on for so long before it ends
+MOST = 8  # sounds that a caption names: the longest
 LEAST = 3  # columns that a sound must have to be told, or half of what there is of it
 
 
@@ -116,11 +117,17 @@ class Example:
 
 
 class Scenes:
-    """Draws examples. `labels` are names by number, of which the first `main` are told whether listened for or not."""
+    """Draws examples. `labels` are names by number, of which `main` are told also where nobody listened for them.
 
-    def __init__(self, heard, detector, labels, main, wordings, typed, grammar, overlap, most=10):
+    With `trusts` a caption names just the sounds whose events are told (how often and in which order, truth says), and what
+    truly sounds where there are none; without, it names what truly sounds, whatever the events are.
+    """
+
+    def __init__(self, heard, detector, labels, main, wordings, typed, grammar, overlap, most=10, trusts=True):
         self.heard, self.detector, self.labels, self.main = heard, detector, labels, set(main)
         self.wordings, self.typed, self.grammar, self.overlap, self.most = wordings, typed, grammar, overlap, most
+        self.trusts = trusts
+        self.chance = np.array([1.0 if k in self.main else 0.1 for k in range(len(labels))])
         sounding = np.isin(heard.labels, list(self.main)).any(1)
         self.sounding, self.silent = np.flatnonzero(sounding), np.flatnonzero(~sounding)
         if not len(self.sounding) or not len(self.silent):
@@ -150,25 +157,28 @@ class Scenes:
         if rng.random() < 0.7:
             n = int(rng.choice(self.sounding))
             other = self.heard.tokens[n, int(rng.integers(pool.COLUMNS))].astype(np.float32)
-            tokens = tokens + rng.uniform(0.0, 0.9) * other
-        noise = rng.standard_normal(tokens.shape[1:]) * rng.uniform(0, 0.6)
-        noise = noise + rng.standard_normal(tokens.shape) * rng.uniform(0, 0.4)
-        tokens = tokens + (noise / np.sqrt(tokens.shape[-1])).astype(np.float32)
+            tokens = tokens + np.float32(rng.uniform(0.0, 0.9)) * other
+        normal = lambda shape: rng.standard_normal(shape, dtype=np.float32)
+        size = np.float32(1 / np.sqrt(tokens.shape[-1]))
+        tokens = tokens + normal(tokens.shape[1:]) * (np.float32(rng.uniform(0, 0.6)) * size)
+        if rng.random() < 0.5:
+            tokens = tokens + normal(tokens.shape) * (np.float32(rng.uniform(0, 0.4)) * size)
         return tokens / np.linalg.norm(tokens, axis=-1, keepdims=True)
 
     def listed(self, active, rng):
         """Numbers of about ten labels, mostly those that sound among them."""
         there = [k for k in active if rng.random() < 0.9]
-        near = {k for a in active for k in np.flatnonzero(self.overlap[a])} - set(active)
-        # Other sets' labels are seldom listened for.
-        chance = [0.1 if k not in self.main else 0.0 if k in near else 1.0 for k in range(len(self.labels))]
-        for k in there:
-            chance[k] = 0.0
-        count = min(10 - len(there), sum(c > 0 for c in chance))
+        # Other sets' labels are seldom listened for, those that may be meant by what sounds never.
+        chance = self.chance.copy()
+        for label in active:
+            chance[self.overlap[label]] = 0.0
+            chance[label] = 0.0
+        count = min(10 - len(there), int((chance > 0).sum()))
         if count <= 0:
             return there
-        rest = rng.choice(len(self.labels), count, replace=False, p=np.array(chance) / sum(chance))
-        return there + [int(k) for k in rest]
+        # Without replacement: the highest of random keys.
+        keys = np.log(rng.random(len(chance)) + 1e-12) / np.maximum(chance, 1e-9)
+        return there + [int(k) for k in np.argpartition(-keys, count - 1)[:count]]
 
     def events(self, tokens, active, rng):
         """What the package's detector would report of labels, as numbers, by onset; seldom what a better one would."""
@@ -218,6 +228,10 @@ class Scenes:
             here = on[a:b]
             if here.sum() >= min(LEAST, on.sum() / 2) and (label in self.main or label in {e.label for e in told}):
                 true[label] = [(x + start, y + start) for x, y in runs(here)]
+        if told and self.trusts:
+            ends = lambda e: now if e.offset is None else e.offset
+            heard = {k: [(e.onset, ends(e)) for e in told if e.label == k] for k in (e.label for e in told)}
+            true = {label: true.get(label, spans) for label, spans in heard.items()}
         # As it was typed: by its name, another wording of it, or as anything at all.
         said, sounds = {}, []
         for label in {*true, *(e.label for e in told)}:
@@ -231,8 +245,8 @@ class Scenes:
             if label in true:
                 known = said[label] in self.wordings[label] or said[label] == self.labels[label]
                 name = self.labels[label] if known else name_of(said[label])
-                sounds.append(captions.Heard(name, tuple(true[label]), level[label]))
-        sounds = sorted(sounds, key=lambda s: (-sum(b - a for a, b in s.spans), s.label))[:5]
+                sounds.append(captions.Heard(name, tuple(true[label]), level.get(label, 0.0)))
+        sounds = sorted(sounds, key=lambda s: (-sum(b - a for a, b in s.spans), s.label))[:MOST]
         text = captions.sentence(sounds, self.grammar, rng)
         told = [Event(said[e.label], e.onset, e.offset, e.score) for e in told]
         return Example(windows(tokens, edges, start, now, self.most), compact(told, start, now), text)

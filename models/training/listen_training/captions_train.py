@@ -222,7 +222,7 @@ def add(package, work, config, log):
     near = overlaps(labels, table)
     cut = max(1, len(heard) // 20)
     make = lambda part: captions_scenes.Scenes(
-        part, detector, labels, main, wordings, typed, grammar, near, cfg.max_windows
+        part, detector, labels, main, wordings, typed, grammar, near, cfg.max_windows, cfg.trusts_events
     )
     scenes, held = make(heard.part(slice(cut, None))), make(heard.part(slice(0, cut)))
     model = train(cfg, scenes, held, tokenizer, vectors.shape[1], folder, config.seed, log)

@@ -99,6 +99,7 @@ class Captions:
     save_every: int = 50
     bf16: bool = True
     start: str = ""
+    trusts_events: bool = True  # it names the events that it is told, no others
 
 
 @dataclass
