@@ -76,7 +76,7 @@ fn the_default_packages_encoder_sees_no_further_than_it_promises() {
     };
     let bands = package.front_end().unwrap().n_mels;
     // Louder and quieter by turns, so that what is far away is another sound.
-    let level = |n: u32| if n / bands / 150 % 2 == 0 { -4.0 } else { -11.0 };
+    let level = |n: u32| if (n / bands / 150).is_multiple_of(2) { -4.0 } else { -11.0 };
     let stream: Vec<f32> = (0..frames * bands).map(|n| level(n) + 3.0 * noise()).collect();
     let streamed = chunked(Output::Frames);
     let length = frames.next_multiple_of(8);
