@@ -217,6 +217,9 @@ class Scenes:
             return self.draw(rng)
         if times and rng.random() < 0.93:
             told, start, now = times[int(rng.integers(len(times)))]
+            if rng.random() < 0.5:
+                # Several sounds in one caption are what is harder.
+                told, start, now = max(times, key=lambda t: len({e.label for e in t[0]}))
         else:
             # By the clock: whatever stands out.
             last = int(rng.integers(len(edges)))
