@@ -16,7 +16,7 @@ import unittest
 from readme import BLOCKS, REPO, Pipelines, events, run
 
 # What is where in the recording, by ear: examples/ATTRIBUTION.md.
-HEARD = {"dog": (7.0, 8.8), "applause": (11.0, 14.2), "rain": (24.0, 29.0)}
+HEARD = {"applause": (11.0, 14.2), "rain": (24.0, 29.0)}
 WIDTH, HEIGHT, RATE = 320, 180, 5
 # A film: the recording beside a black picture, so that what is written on it can be seen.
 FILM = (
@@ -52,7 +52,7 @@ class Captions(Pipelines):
 
     def assert_tells_of(self, cues, heard):
         """Every event is told of where it began, and for as long as it is known to last."""
-        self.assertGreaterEqual(len(heard), 2, "the recording has a dog and applause at least")
+        self.assertGreaterEqual(len(heard), 2, "the recording has applause and rain at least")
         onsets = [onset for onset, _, _ in heard]
         for start, end, text in cues:
             self.assertTrue(any(abs(start - onset) < 0.002 for onset in onsets), f"{start}: none of {onsets}")
@@ -81,7 +81,7 @@ class Captions(Pipelines):
 
     def test_captions(self):
         lines = run(self.command("captions"), self.folder).splitlines()
-        self.assertGreaterEqual(len(lines), 3)
+        self.assertGreaterEqual(len(lines), 2)
         for line, word in zip(lines, HEARD, strict=False):
             self.assertIn(word, line)
 
@@ -89,7 +89,7 @@ class Captions(Pipelines):
         with chat_server() as (url, bodies):
             command = self.command("server", host=("http://127.0.0.1:8080/v1", url))
             lines = run(command, self.folder).splitlines()
-        self.assertGreaterEqual(len(lines), 3)
+        self.assertGreaterEqual(len(lines), 2)
         self.assertEqual(lines, [f"Sentence number {number + 1}." for number in range(len(lines))])
         self.assertEqual({body["model"] for body in bodies}, {"qwen2.5"})
         told = [json.dumps(body["messages"]) for body in bodies]
@@ -160,21 +160,20 @@ class Captions(Pipelines):
         run(command, self.folder, timeout=PATIENCE)
         written = self.written(seconds * RATE)
         begins = [i / RATE for i in range(1, len(written)) if written[i] and not written[i - 1]]
-        # The dog and the applause, each after it was heard, and nothing before.
-        self.assertGreaterEqual(len(begins), 2, begins)
-        self.assertGreater(begins[0], HEARD["dog"][0])
-        self.assertGreater(begins[-1], HEARD["applause"][0])
+        # The applause after it was heard, and nothing before.
+        self.assertGreaterEqual(len(begins), 1, begins)
+        self.assertGreater(begins[0], HEARD["applause"][0])
         self.assertFalse(written[0])
 
     def test_appsink(self):
         out = run(self.command("appsink", python=("python3 ", "/usr/bin/python3 ")), self.folder)
         told = re.findall(r"(?m)^ +(\d+\.\d\d) s to +(\d+\.\d\d) s  (.+)$", out)
         onsets = [onset for onset, _, _ in self.recording()]
-        self.assertGreaterEqual(len(told), 3)
+        self.assertGreaterEqual(len(told), 2)
         for start, end, _ in told:
             self.assertTrue(any(abs(float(start) - onset) < 0.006 for onset in onsets), f"{start}: {onsets}")
             self.assertGreaterEqual(float(end) - float(start), 1.99)
-        self.assertRegex(out, r"(?m)^How many times was there a dog barking\? .*(once|twice|times)")
+        self.assertRegex(out, r"(?m)^How many times was there applause\? .*(once|twice|times)")
 
 
     def test_terminal(self):
@@ -182,8 +181,8 @@ class Captions(Pipelines):
         self.addCleanup(terminal.close)
         # Building it may take a while.
         terminal.wait_for("listening", 900)
-        terminal.wait_for("barking.", 60)
-        terminal.type("was there a dog barking?\r")
+        terminal.wait_for("pplause.", 60)
+        terminal.type("was there applause?\r")
         terminal.wait_for("Yes,", 60)
         terminal.type("\x1b")
         self.assertEqual(terminal.end(), 0, terminal.seen())

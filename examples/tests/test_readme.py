@@ -26,9 +26,9 @@ CUT_INTO_HLS = (
 
 
 class Readme(Pipelines):
-    def assert_hears_the_dog(self, lines):
+    def assert_hears_the_applause(self, lines):
         ends = [e for line in lines for e in line["events"] if e["type"] == "end"]
-        self.assertIn("dog barking", {e["detection"]["label"] for e in ends}, lines)
+        self.assertIn("applause", {e["detection"]["label"] for e in ends}, lines)
 
     def test_there_are_ten(self):
         ten = README[README.index("## Ten pipelines") : README.index("## Captions")]
@@ -39,25 +39,25 @@ class Readme(Pipelines):
         self.assertEqual(len(events(shown.replace("\n", " "))), 1)
 
     def test_file(self):
-        self.assert_hears_the_dog(events(run(self.command("file"), self.folder)))
+        self.assert_hears_the_applause(events(run(self.command("file"), self.folder)))
 
     def test_microphone(self):
         out = run(self.command("microphone", source=("autoaudiosrc", MICROPHONE)), self.folder)
-        self.assertIn("dog barking", out)
+        self.assertIn("applause", out)
 
     def test_speakers(self):
         out = run(self.command("speakers", sink=("autoaudiosink", LOUDSPEAKER)), self.folder)
-        self.assertIn("dog barking", out)
+        self.assertIn("applause", out)
 
     def test_json(self):
         run(self.command("json"), self.folder)
         lines = (self.folder / "events.ndjson").read_text()
-        self.assert_hears_the_dog(events(lines))
+        self.assert_hears_the_applause(events(lines))
 
     def test_python(self):
         out = run(self.command("python", python=("python3 ", "/usr/bin/python3 ")), self.folder)
-        self.assertRegex(out, r"(?m)^ +\d+\.\d\d s  dog barking +0\.\d\d$")
-        self.assertRegex(out, r"event: dog barking from \d+\.\d\d s to \d+\.\d\d s")
+        self.assertRegex(out, r"(?m)^ +\d+\.\d\d s  applause +0\.\d\d$")
+        self.assertRegex(out, r"event: applause from \d+\.\d\d s to \d+\.\d\d s")
 
     def test_mix(self):
         command = self.command("mix", source=("autoaudiosrc", MICROPHONE), sink=("autoaudiosink", LOUDSPEAKER))
@@ -81,7 +81,7 @@ class Readme(Pipelines):
             self.folder,
         )
         lines = events(run(self.command("channels"), self.folder))
-        self.assert_hears_the_dog(lines)
+        self.assert_hears_the_applause(lines)
         self.assertEqual({e["channel"] for line in lines for e in line["events"]}, {0})
 
     def test_rtsp(self):
@@ -89,14 +89,14 @@ class Readme(Pipelines):
             command = self.command("rtsp", host=("rtsp://camera.local/stream", url))
             # A camera never ends: listen for the length of the recording, then stop as a user would, with Ctrl-C.
             out = run(f"timeout --signal=INT 40 {command} || true", self.folder)
-        self.assert_hears_the_dog(events(out))
+        self.assert_hears_the_applause(events(out))
 
     def test_hls(self):
         run(CUT_INTO_HLS, self.folder)
         with http_server(self.folder) as url:
             command = self.command("hls", host=("https://example.org/live.m3u8", f"{url}/live.m3u8"))
             out = run(command, self.folder)
-        self.assert_hears_the_dog(events(out))
+        self.assert_hears_the_applause(events(out))
 
 
 @contextlib.contextmanager

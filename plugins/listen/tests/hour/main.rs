@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use run::{Told, soak};
 
+/// From so many requests on their shares mean something.
+const MANY: u64 = 40;
 /// Resident memory may grow by so much beside what is kept on purpose (the evidence of the past hour).
 const SPARE: f64 = 16e6;
 
@@ -67,13 +69,16 @@ fn assert_whole(told: &Told) {
     assert_eq!(unique, told.asked.iter().copied().collect());
     assert!(told.asked.len() as u64 >= told.minutes / 2, "{} questions", told.asked.len());
 
-    // The server failed as it should have, and wrote the most all the same.
-    assert!(told.fallback > 0 && told.by_server > told.fallback, "{told}");
+    // The server failed as it should have, and wrote the most all the same: with few requests only that it did both.
     assert_eq!(told.by_server + told.fallback, told.captions.len() as u64);
+    assert!(told.fallback > 0 && told.by_server > 0, "{told}");
     let requests: u64 = told.requests.values().sum();
-    let faults = requests - told.requests["words"];
-    let share = faults as f64 / requests as f64;
-    assert!((0.1..0.35).contains(&share), "{faults} faults in {requests} requests");
+    if requests >= MANY {
+        assert!(told.by_server > told.fallback, "{told}");
+        let faults = requests - told.requests["words"];
+        let share = faults as f64 / requests as f64;
+        assert!((0.1..0.35).contains(&share), "{faults} faults in {requests} requests");
+    }
 
     let grown = told.resident.1 - told.resident.0 - (told.kept.1 as f64 - told.kept.0 as f64);
     assert!(grown < SPARE, "memory grew by {:.1} MB beside what is kept: {told}", grown / 1e6);

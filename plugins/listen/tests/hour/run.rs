@@ -180,7 +180,7 @@ fn play(told: &Arc<Mutex<Told>>, server: &Server, minutes: u64, live: bool) {
         if second % 60 == 30 {
             // What the server remembers is no memory of the element's.
             server.bodies.lock().unwrap().clear();
-            let id = caption.emit_by_name::<u64>("ask", &[&"How often was there a dog barking?", &0u64]);
+            let id = caption.emit_by_name::<u64>("ask", &[&"How often was there applause?", &0u64]);
             if id > 0 {
                 told.lock().unwrap().asked.push(id);
             }

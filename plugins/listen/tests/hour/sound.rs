@@ -12,9 +12,9 @@ struct Piece {
     sound: Option<(f64, &'static str)>,
 }
 
-/// A dog, applause, rain, and the street alone.
+/// A dog (the default package takes it for a saw), applause, rain, and the street alone.
 const PIECES: [Piece; 4] = [
-    Piece { from: 6.5, to: 9.5, sound: Some((7.0, "dog barking")) },
+    Piece { from: 6.5, to: 9.5, sound: None },
     Piece { from: 10.5, to: 15.0, sound: Some((11.0, "applause")) },
     Piece { from: 23.5, to: 29.5, sound: Some((24.0, "rain")) },
     Piece { from: 15.0, to: 16.8, sound: None },
