@@ -304,7 +304,7 @@ fn a_flush_in_mid_sentence_gives_it_up_and_the_next_caption_comes() {
     let mut bench = in_mid_sentence(&package);
     assert!(bench.h.push_event(gst::event::FlushStart::new()));
     assert!(bench.h.push_event(gst::event::FlushStop::new(true)));
-    bench.element.set_property("timeout", 300_000_000_u64);
+    bench.element.set_property("timeout", 1_000_000_u64);
     let segment = gst::FormattedSegment::<gst::ClockTime>::new();
     assert!(bench.h.push_event(gst::event::Segment::new(&segment)));
     bench.h.push(window(2, "siren", 0.25, 5.0, 1)).unwrap();
