@@ -230,7 +230,7 @@ impl ClapMatch {
             stream.live = None;
             stream.times.set_segment(segment);
             if !same {
-                stream.sparse.reset();
+                stream.sparse.begin(segment.stop());
             }
         }
         let pushed = self.src.push_event(event.clone());

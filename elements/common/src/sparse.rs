@@ -11,12 +11,23 @@ use gst::ClockTime;
 pub struct Sparse {
     /// Nothing goes out before it. `None` until the first output of a segment.
     position: Option<ClockTime>,
+    /// Nothing goes out behind it: what begins at a segment's stop or later, sinks throw away unseen.
+    last: Option<ClockTime>,
 }
 
 impl Sparse {
-    /// Begins anew, after a flush or with a new segment.
+    /// Begins anew, after a flush.
     pub fn reset(&mut self) {
         self.position = None;
+    }
+
+    /// Begins anew with a segment that ends at `stop`.
+    pub fn begin(&mut self, stop: Option<ClockTime>) {
+        *self = Sparse { position: None, last: stop.map(|stop| stop.saturating_sub(ClockTime::NSECOND)) };
+    }
+
+    fn within(&self, time: ClockTime) -> ClockTime {
+        self.last.map_or(time, |last| last.min(time))
     }
 
     /// The position already sent.
@@ -26,7 +37,7 @@ impl Sparse {
 
     /// PTS and duration of an output that describes `start..end`.
     pub fn place(&mut self, start: ClockTime, end: ClockTime) -> (ClockTime, ClockTime) {
-        let pts = self.position.map_or(start, |position| position.max(start));
+        let pts = self.within(self.position.map_or(start, |position| position.max(start)));
         self.position = Some(pts);
         (pts, end.saturating_sub(pts))
     }
@@ -35,6 +46,7 @@ impl Sparse {
     ///
     /// It begins at the position already sent, or at `start` where nothing was.
     pub fn gap(&mut self, start: ClockTime, end: ClockTime) -> Option<(ClockTime, ClockTime)> {
+        let end = self.within(end);
         let from = self.position.unwrap_or(start.min(end));
         if end <= from && self.position.is_some() {
             return None;
@@ -68,6 +80,18 @@ mod tests {
         assert_eq!(sparse.gap(s(2), s(4)), None);
         assert_eq!(sparse.gap(s(3), s(5)), Some((s(4), s(1))));
         assert_eq!(sparse.place(s(2), s(6)), (s(5), s(1)));
+    }
+
+    #[test]
+    fn nothing_goes_out_where_the_segment_has_stopped() {
+        let mut sparse = Sparse::default();
+        sparse.begin(Some(s(4)));
+        let last = s(4) - ClockTime::NSECOND;
+        assert_eq!(sparse.place(s(3), s(5)), (s(3), s(2)));
+        assert_eq!(sparse.gap(s(3), s(6)), Some((s(3), last - s(3))));
+        assert_eq!(sparse.place(s(5), s(5)), (last, s(5) - last));
+        sparse.begin(None);
+        assert_eq!(sparse.place(s(5), s(5)), (s(5), s(0)));
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl LlmCaption {
             let mut output = self.output();
             let segment = event.segment().downcast_ref::<ClockTime>().cloned();
             if segment != output.segment {
-                output.sparse.reset();
+                output.sparse.begin(segment.as_ref().and_then(|segment| segment.stop()));
             }
             output.segment = segment;
         }
