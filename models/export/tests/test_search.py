@@ -116,7 +116,7 @@ def test_the_embeddings_are_documented_tensors(index, folder):
 def clapmatch(package, recording, label):
     """`[(start, end, score)]` of clapmatch, a window each."""
     line = ["gst-launch-1.0", "-q", "filesrc", f"location={recording}", "!", "wavparse", "!", "audioconvert", "!", "melspec", "!", "m2dencode",
-            f"model={package}", "accept-license=true", "!", "clapmatch", f'labels="{label}"', "!", "application/x-json,format=audio-scores", "!", "fdsink"]
+            f"model={package}", "accept-license=true", "!", "clapmatch", "smoothing=0", f'labels="{label}"', "!", "application/x-json,format=audio-scores", "!", "fdsink"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     windows = [json.loads(w) for w in done.stdout.splitlines() if w.startswith("{")]
     return [(w["start_timestamp"], w["end_timestamp"], w["scores"][0]["score"]) for w in windows]
