@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use gst::glib;
 use gst::prelude::*;
-use listen_zeroshot::{MAX_SMOOTHING, MAX_SPAN, ScoreKind, Smoothing};
+use listen_zeroshot::{MAX_SPAN, ScoreKind, Smoothing};
 
 /// What a score is, as a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
@@ -108,7 +108,7 @@ impl Settings {
             smoothing: match self.smoothing {
                 UNSET_TIME => None,
                 0 => Some(Smoothing::None),
-                tau => Some(Smoothing::Ema { tau: tau.min(MAX_SMOOTHING) }),
+                tau => Some(Smoothing::Ema { tau }),
             },
             update_interval: (self.update_interval > 0).then_some(self.update_interval),
             top_k: (self.top_k > 0).then_some(self.top_k as usize),

@@ -10,6 +10,7 @@ pub mod flush;
 pub mod latency;
 pub mod logging;
 pub mod progress;
+pub mod recent;
 pub mod reference;
 pub mod result_meta;
 pub mod sparse;

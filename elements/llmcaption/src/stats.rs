@@ -1,7 +1,8 @@
 //! What was counted.
 
-use std::collections::VecDeque;
 use std::time::Duration;
+
+use gst_listen_common::recent::Recent;
 
 use crate::hearing;
 
@@ -24,7 +25,7 @@ pub struct Counts {
     /// Questions dealt with.
     pub answers: u64,
     /// How long the last captions took.
-    times: VecDeque<Duration>,
+    times: Recent<KEPT>,
 }
 
 impl Counts {
@@ -32,10 +33,7 @@ impl Counts {
     pub fn written(&mut self, took: Duration, fallback: bool) {
         self.given += 1;
         self.fallback += u64::from(fallback);
-        if self.times.len() == KEPT {
-            self.times.pop_front();
-        }
-        self.times.push_back(took);
+        self.times.push(took);
     }
 
     /// The property `stats`; `kept` are the bytes of what was heard in the past hour.
@@ -46,13 +44,7 @@ impl Counts {
         untold: u64,
         kept: u64,
     ) -> gst::Structure {
-        let mut times: Vec<Duration> = self.times.iter().copied().collect();
-        times.sort_unstable();
-        let at = |part: f64| {
-            let index = (times.len().saturating_sub(1) as f64 * part).round() as usize;
-            let time = times.get(index).copied().unwrap_or_default();
-            u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-        };
+        let [p50, p99, longest] = self.times.percentiles([50, 99, 100]);
         gst::Structure::builder("llmcaption-stats")
             .field("events", events.heard)
             .field("told", events.told)
@@ -67,9 +59,9 @@ impl Counts {
             .field("pending", pending)
             .field("answers", self.answers)
             .field("kept", kept)
-            .field("time-p50", at(0.5))
-            .field("time-p99", at(0.99))
-            .field("time-max", at(1.0))
+            .field("time-p50", p50)
+            .field("time-p99", p99)
+            .field("time-max", longest)
             .build()
     }
 }

@@ -1,9 +1,9 @@
 //! What the element counts.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use gst::ClockTime;
+use gst_listen_common::recent::Recent;
 use listen_runtime::{Provider, Stats as EngineStats};
 
 /// Latencies that the percentiles are taken of: the last so many.
@@ -26,7 +26,7 @@ pub(crate) struct Counts {
     /// Windows that came while the graphs were loaded.
     pub lost: u64,
     /// From a window's last frame to its embedding.
-    latencies: VecDeque<Duration>,
+    latencies: Recent<KEPT>,
     /// Level of the last window, in dB.
     pub level: Option<f64>,
     /// What encoded the last window.
@@ -35,10 +35,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     pub fn measured(&mut self, latency: Duration) {
-        if self.latencies.len() == KEPT {
-            self.latencies.pop_front();
-        }
-        self.latencies.push_back(latency);
+        self.latencies.push(latency);
     }
 
     /// The structure of the property `stats`.
@@ -49,12 +46,7 @@ impl Counts {
         hop: Option<ClockTime>,
         runs: Runs,
     ) -> gst::Structure {
-        let mut sorted: Vec<_> = self.latencies.iter().map(|d| ns(*d)).collect();
-        sorted.sort_unstable();
-        let at = |percent: usize| {
-            let rank = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
-            sorted.get(rank).copied().unwrap_or(0)
-        };
+        let [p50, p99, longest] = self.latencies.percentiles([50, 99, 100]);
         let idle = EngineStats::default();
         let engine = engine.unwrap_or(&idle);
         let real_time_factor = match hop {
@@ -81,9 +73,9 @@ impl Counts {
             .field("real-time-factor", real_time_factor)
             .field("level", self.level.unwrap_or(f64::from(listen_features::Level::FLOOR)))
             .field("elements", engine.clients as u64)
-            .field("latency-p50", at(50))
-            .field("latency-p99", at(99))
-            .field("latency-max", sorted.last().copied().unwrap_or(0))
+            .field("latency-p50", p50)
+            .field("latency-p99", p99)
+            .field("latency-max", longest)
             .field("execution-provider", self.provider.unwrap_or(runs.provider).name())
             .field("precision", runs.precision)
             .field("live", runs.live)
@@ -98,8 +90,4 @@ pub(crate) struct Runs {
     pub provider: Provider,
     pub precision: &'static str,
     pub live: bool,
-}
-
-fn ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -44,7 +44,7 @@ def indexed(place, sounds, package, *more):
 def scores(package, recording, labels):
     """`[(middle of the window in s, {label: (score, cosine)})]` that clapmatch prints."""
     line = ["gst-launch-1.0", "-q", "filesrc", f"location={recording}", "!", "decodebin", "!", "audioconvert", "!", "audioresample", "!", "melspec", "!",
-            "m2dencode", f"model={package}", "accept-license=true", "!", "clapmatch", "smoothing=0", *([f'labels="{labels}"'] if labels else []), "!",
+            "m2dencode", f"model={package}", "accept-license=true", "!", "clapmatch", *([f'labels="{labels}"'] if labels else []), "!",
             "application/x-json,format=audio-scores", "!", "fdsink"]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

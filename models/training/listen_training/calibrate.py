@@ -23,7 +23,6 @@ class Result:
     smoothing: float = 0.0
     templates: tuple = ("{}",)
     prompts: tuple = ()
-    output: str = "clip"
     figures: dict = field(default_factory=dict)
 
 
@@ -145,4 +144,3 @@ def take(result, settings):
     """Takes a, b, smoothing and thresholds from a dictionary."""
     for key in ("a", "b", "smoothing", "threshold", "offset_threshold"):
         setattr(result, key, float(settings[key]))
-    result.output = "frames"

@@ -203,7 +203,7 @@ def write(folder, text_tokenizer, labels, config, calibration):
             "default_hop_frames": config.package.hop,
             "short_pad": "silence",
             "edge": "rolling",
-            "default_output": calibration.output,
+            "default_output": "frames",
         },
         "encoder": {
             "graphs": {"fp32": {"file": "encoder.onnx"}},

@@ -70,6 +70,8 @@ pub struct Matcher {
     labels: LabelList,
     kind: ScoreKind,
     dim: usize,
+    /// As the package says; of classes and words alike, so that a score does not depend on what else is in the list.
+    smoothing: Smoothing,
     by: By,
     /// Of the last embedding: cosines of labels and background labels (classes: none).
     cosines: Vec<f32>,
@@ -89,7 +91,6 @@ struct TextMatch {
     units: Vec<f32>,
     scale: Scale,
     thresholds: (f64, f64),
-    smoothing: Smoothing,
 }
 
 impl Matcher {
@@ -127,25 +128,32 @@ impl Matcher {
         let scale = Scale::new(clap, space.background.as_ref(), &units)?;
         let thresholds = (clap.default_threshold, clap.default_offset_threshold);
         let (cosines, unit) = (vec![0.0; sentences.len()], vec![0.0; dim]);
+        let by = By::Text(TextMatch { units, scale, thresholds });
+        let (kind, smoothing) = (options.score, Smoothing::None);
+        Ok(Matcher { labels, kind, dim, smoothing, by, cosines, unit }.smoothed_as(clap))
+    }
+
+    pub(crate) fn of_classes(labels: LabelList, dim: usize, classes: ClassMatch) -> Matcher {
+        let (kind, by) = (ScoreKind::Calibrated, By::Classes(classes));
+        let smoothing = Smoothing::None;
+        Matcher { labels, kind, dim, smoothing, by, cosines: Vec::new(), unit: vec![0.0; dim] }
+    }
+
+    /// With scores smoothed as a package says.
+    pub(crate) fn smoothed_as(self, clap: &Clap) -> Matcher {
         // Validated to lie between 0 and 60 s.
         let smoothing = match clap.default_smoothing.unwrap_or_default() {
             0.0 => Smoothing::None,
             seconds => Smoothing::Ema { tau: (seconds * 1e9).round() as u64 },
         };
-        let by = By::Text(TextMatch { units, scale, thresholds, smoothing });
-        Ok(Matcher { labels, kind: options.score, dim, by, cosines, unit })
-    }
-
-    pub(crate) fn of_classes(labels: LabelList, dim: usize, classes: ClassMatch) -> Matcher {
-        let (kind, by) = (ScoreKind::Calibrated, By::Classes(classes));
-        Matcher { labels, kind, dim, by, cosines: Vec::new(), unit: vec![0.0; dim] }
+        Matcher { smoothing, ..self }
     }
 
     /// A matcher whose labels are of two: `named` says of which of them each is, in the order of both.
     pub(crate) fn mixed(labels: LabelList, text: Matcher, classes: Matcher, named: Vec<bool>) -> Matcher {
-        let (kind, dim) = (text.kind, text.dim);
+        let (kind, dim, smoothing) = (text.kind, text.dim, text.smoothing);
         let by = By::Mixed(Mixed::new(text, classes, named));
-        Matcher { labels, kind, dim, by, cosines: Vec::new(), unit: Vec::new() }
+        Matcher { labels, kind, dim, smoothing, by, cosines: Vec::new(), unit: Vec::new() }
     }
 
     /// What is listened for.
@@ -181,11 +189,7 @@ impl Matcher {
 
     /// How the package wants scores smoothed, where the user does not say.
     pub fn smoothing(&self) -> Smoothing {
-        match &self.by {
-            By::Classes(_) => Smoothing::None,
-            By::Mixed(mixed) => mixed.smoothing(),
-            By::Text(text) => text.smoothing,
-        }
+        self.smoothing
     }
 
     /// Scores one embedding, `[dim]` values of any length other than zero: `out` is one score a label.

@@ -3,7 +3,6 @@
 use crate::error::MatchError;
 use crate::matcher::Matcher;
 use crate::score::Defaults;
-use crate::smoothing::Smoothing;
 
 /// A matcher for each kind; every label is at a place of one of them.
 #[derive(Debug)]
@@ -32,11 +31,6 @@ impl Mixed {
         let places = named.into_iter().filter_map(next).collect();
         let scratch = [&text, &classes].map(|matcher| vec![0.0; matcher.labels().len()]);
         Mixed { text: Box::new(text), classes: Box::new(classes), places, scratch }
-    }
-
-    /// How the package wants the scores of words smoothed; those of classes then are too.
-    pub(crate) fn smoothing(&self) -> Smoothing {
-        self.text.smoothing()
     }
 
     pub(crate) fn scores(&mut self, embedding: &[f32], out: &mut [f32]) -> Result<(), MatchError> {

@@ -95,10 +95,12 @@ impl LabelSource {
                 Matcher::new(&mut **tower, space, labels.ok_or(MatchError::NoCosine)?, options)
             }
             LabelSource::Both { tower, space, classes } => {
-                let Some(labels) = labels else { return classes.select(None) };
+                let Some(labels) = labels else {
+                    return Ok(classes.select(None)?.smoothed_as(&space.clap));
+                };
                 let named = classes.named(&labels);
                 if named.iter().all(|&named| named) {
-                    return classes.select(Some(labels));
+                    return Ok(classes.select(Some(labels))?.smoothed_as(&space.clap));
                 }
                 if !named.contains(&true) {
                     return Matcher::new(&mut **tower, space, labels, options);

@@ -1,7 +1,7 @@
 //! The package's three graphs: words to vectors, sound to vectors, and the decoder with what it remembers.
 
 use listen_package::{CaptionDecoder, Captioner, Manifest, Output, Package};
-use listen_runtime::{Argument, Session, TensorRef, Value};
+use listen_runtime::{Argument, Session, Tensor, TensorRef, Value};
 
 use super::error::LocalError;
 use super::load::{Loader, wrong};
@@ -64,17 +64,7 @@ impl Graphs {
         let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
         let shape = [1, ids.len()];
         let outputs = self.embed.run(&[(&names.input, TensorRef::i64(&shape, &ids)?)], &[&names.output])?;
-        let expected = [1, ids.len(), self.hidden()];
-        let Some(output) = outputs.into_iter().next() else { return Ok(Vec::new()) };
-        if output.shape != expected {
-            return Err(wrong(
-                &names.file,
-                format!("`{}`", names.output),
-                format!("{expected:?}"),
-                &output.shape,
-            ));
-        }
-        Ok(output.into_f32().unwrap_or_default())
+        only(outputs, &names.file, &names.output, [1, ids.len(), self.hidden()])
     }
 
     /// Vectors of a window's embedding, `[prefix, hidden]`.
@@ -94,16 +84,7 @@ impl Graphs {
         let shape: &[usize] = if one { &[1, self.dim] } else { &[1, rows, self.dim] };
         let outputs = session.run(&[(&names.input, TensorRef::f32(shape, values)?)], &[&names.output])?;
         let expected = [1, names.prefix as usize, self.block.decoder.hidden as usize];
-        let Some(output) = outputs.into_iter().next() else { return Ok(Vec::new()) };
-        if output.shape != expected {
-            return Err(wrong(
-                &names.file,
-                format!("`{}`", names.output),
-                format!("{expected:?}"),
-                &output.shape,
-            ));
-        }
-        Ok(output.into_f32().unwrap_or_default())
+        only(outputs, &names.file, &names.output, expected)
     }
 
     /// Feeds `vectors` `[positions, hidden]` behind what the cache holds, and gives the logits of the token that comes next.
@@ -188,4 +169,13 @@ fn output_name(output: Output) -> &'static str {
         Output::Frames => "output=frames",
         Output::Tokens => "output=tokens",
     }
+}
+
+/// The values of a graph's one output, which must be of this shape.
+fn only(outputs: Vec<Tensor>, file: &str, name: &str, expected: [usize; 3]) -> Result<Vec<f32>, LocalError> {
+    let Some(output) = outputs.into_iter().next() else { return Ok(Vec::new()) };
+    if output.shape != expected {
+        return Err(wrong(file, format!("`{name}`"), format!("{expected:?}"), &output.shape));
+    }
+    Ok(output.into_f32().unwrap_or_default())
 }
