@@ -6,6 +6,9 @@ The checkpoint says nothing of the level of the sound it was trained on, so you 
   --normalize fixed --statistics FOLDER        taken from WAV files that sound like what will be listened to
   --normalize running --statistics FOLDER      following the stream, from those at its start
   --normalize per-window                       each window by itself
+
+Tensors are found by what they are, not by what they are called: a block is a convolution and the batch norm behind it, two
+(v2) or three (v1) of them, then two linear layers. A file that leaves a choice is refused.
 """
 
 from pathlib import Path
@@ -29,46 +32,30 @@ def add_arguments(parser):
     parser.add_argument("--window", type=int, default=96, help="frames of a window (default: 96, 0.96 s, as trained)")
 
 
-def wanted(checkpoint):
-    """`(names and shapes, version)` of the model whose sizes the checkpoint's first tensors give."""
-    blocks = 3 if "features.8.weight" in checkpoint.tensors else 2
-    channels = checkpoint.shape("features.0.weight", "C", 1, 3, 3)[0]
-    column = channels * (64 >> blocks)
-    second = "fc.3" if "fc.3.weight" in checkpoint.tensors else "fc.2"
-    hidden = checkpoint.shape("fc.0.weight", "d", column)[0]
-    out = checkpoint.shape(f"{second}.weight", "d", hidden)[0]
-    shapes = {}
-    for i in range(blocks):
-        conv, norm = f"features.{4 * i}", f"features.{4 * i + 1}"
-        shapes |= {f"{conv}.weight": (channels, 1 if i == 0 else channels, 3, 3), f"{conv}.bias": (channels,)}
-        shapes |= {f"{norm}.{k}": (channels,) for k in ("weight", "bias", "running_mean", "running_var")}
-    shapes |= {"fc.0.weight": (hidden, column), "fc.0.bias": (hidden,)}
-    shapes |= {f"{second}.weight": (out, hidden), f"{second}.bias": (out,)}
-    return shapes, blocks, second, out + (column if blocks == 2 else 0)
-
-
 def recognise(checkpoint):
     """What a checkpoint is, in words; None if it is none of this family."""
-    if "features.0.weight" not in checkpoint.tensors or "fc.0.weight" not in checkpoint.tensors:
+    from gst_listen_export import byol_a_layers
+
+    if not byol_a_layers.looks_like(checkpoint):
         return None
-    _, blocks, _, dim = wanted(checkpoint)
-    return f"BYOL-A v{1 if blocks == 3 else 2}, {dim} values per {10 << blocks} ms"
+    layers = byol_a_layers.find(checkpoint)
+    return f"BYOL-A v{layers.version}, {layers.dim} values per {10 << layers.blocks} ms"
 
 
 def build(checkpoint):
     """`(module, blocks, dim)`."""
+    from gst_listen_export import byol_a_layers
     from gst_listen_export.checkpoint import take
     from gst_listen_export.nets.byol_a import ByolA, fold
 
-    shapes, blocks, second, dim = wanted(checkpoint)
-    w = take(checkpoint, shapes, what=f"BYOL-A v{1 if blocks == 3 else 2}")
+    found = byol_a_layers.find(checkpoint)
+    w = take(checkpoint, found.shapes, what=f"BYOL-A v{found.version}")
     convolutions = []
-    for i in range(blocks):
-        conv, norm = f"features.{4 * i}", f"features.{4 * i + 1}"
+    for conv, norm in zip(found.convolutions, found.norms, strict=True):
         norms = (w[f"{norm}.{k}"] for k in ("weight", "bias", "running_mean", "running_var"))
         convolutions.append(fold(w[f"{conv}.weight"], w[f"{conv}.bias"], *norms))
-    layers = [(w[f"{name}.weight"], w[f"{name}.bias"]) for name in ("fc.0", second)]
-    return ByolA(convolutions, layers, keep_column=blocks == 2).eval(), blocks, dim
+    layers = [(w[f"{name}.weight"], w[f"{name}.bias"]) for name in found.linears]
+    return ByolA(convolutions, layers, keep_column=found.version == 2).eval(), found.blocks, found.dim
 
 
 def normalization(args):
