@@ -1,4 +1,4 @@
-"""Every family's small package through the pipeline, against its float64 truth: models/export/fixtures/<name>/.
+"""Every family's small package through the pipeline, against its float64 truth: models/export/fixtures/packages.tar.xz.
 
 `./run test` starts it with GST_PLUGIN_PATH at the plugin under test; it needs neither PyTorch nor what made the packages.
 A folder with a `truth.json` is a row: a pipeline each, compared vector by vector and time by time. FAMILY_FIXTURES names
@@ -20,9 +20,11 @@ from gi.repository import Gst  # noqa: E402
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 EXPORT = REPO / "models/export"
-FIXTURES = pathlib.Path(os.environ.get("FAMILY_FIXTURES", EXPORT / "fixtures"))
 sys.path.insert(0, str(EXPORT / "fixtures"))
+from packed import packages  # noqa: E402
 from sound import stream  # noqa: E402
+
+FIXTURES = pathlib.Path(os.environ["FAMILY_FIXTURES"]) if "FAMILY_FIXTURES" in os.environ else packages()
 
 MIN_COSINE = 0.99999
 

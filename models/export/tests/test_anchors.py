@@ -1,15 +1,15 @@
 """`verify --esc50` and `--pairs`: figures computed through the pipeline, and compared with what was published."""
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from packed import packages
 from test_search import CLAP, DEFAULT, RATE, needs_plugin, street, write_wav  # noqa: F401
 
 from gst_listen_export import anchors
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+FIXTURES = packages()
 LAION_2024 = [(FIXTURES / "m2d-clap-2024", "M2D-CLAP 2024", 75.45), (FIXTURES / "laion-clap", "LAION-CLAP", 91.0)]
 
 

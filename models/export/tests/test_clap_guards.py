@@ -3,16 +3,16 @@
 Classes in another order have no place here: a CLAP package has none. Their guard is in test_exactness.py.
 """
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from packed import packages
 from sound import stream
 
 from gst_listen_export import logmel
 from gst_listen_export.onnx_export import open_session
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+FIXTURES = packages()
 M2D_CLAPS = ["m2d-clap-2024", "m2d-clap-2025-p16x16", "m2d-clap-2025-p80x2"]
 CLAPS = [*M2D_CLAPS, "laion-clap", "ms-clap"]
 

@@ -1,13 +1,13 @@
 """`inspect` and `verify`, on the committed packages."""
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
+from packed import packages
 from safetensors.numpy import load_file, save_file
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+FIXTURES = packages()
 PACKAGES = sorted(p.parent for p in FIXTURES.glob("*/manifest.json"))
 
 

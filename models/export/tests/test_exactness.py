@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import torch
 import vit
+from packed import ARCHIVE, packages
 from sound import stream
 
 from gst_listen_export import frontend, logmel, m2d_checkpoint
@@ -16,7 +17,7 @@ from truth import byol_a as byol_truth
 from truth import vit as truth
 from truth.mel import BYOL_A, M2D, M2D_32K
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+FIXTURES, MODELS = packages(), Path(__file__).resolve().parents[2]
 SAMPLES = stream(16000, 16000 * 3) / 32768
 
 
@@ -226,12 +227,18 @@ def test_a_streaming_package_says_its_context(command, tmp_path):
     assert status == 1 and "--streaming needs --normalize fixed" in said
 
 
+def test_what_is_committed_is_small_and_has_every_family():
+    assert ARCHIVE.stat().st_size < 500_000
+    families = {json.loads(p.read_text())["family"] for p in FIXTURES.glob("*/manifest.json")}
+    assert families == {"byol-a", "m2d", "m2d-clap", "laion-clap", "ms-clap", "yamnet", "ready ONNX file"}
+
+
 def test_manifests_are_those_of_the_schema():
     """Of every committed package; the Rust reader checks more when a pipeline opens it."""
     import jsonschema
 
-    schema = json.loads((FIXTURES.parents[1] / "package/schema/manifest.schema.json").read_text())
-    packages = list(FIXTURES.glob("*/manifest.json"))
-    assert packages
-    for path in packages:
+    schema = json.loads((MODELS / "package/schema/manifest.schema.json").read_text())
+    committed = list(FIXTURES.glob("*/manifest.json"))
+    assert committed
+    for path in committed:
         jsonschema.validate(json.loads(path.read_text()), schema)

@@ -1,13 +1,12 @@
 """LAION-CLAP: the text tower against NumPy float64, and what is refused."""
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packed import packages
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
-sys.path[:0] = [str(FIXTURES.parent), str(FIXTURES)]
+FIXTURES = packages()
 
 
 @pytest.fixture
@@ -27,8 +26,9 @@ def refusal(source, *arguments):
 
 
 def test_texts_are_those_of_float64(case, tmp_path):
-    from gst_listen_export.onnx_export import open_session
     from tokenizers import Tokenizer
+
+    from gst_listen_export.onnx_export import open_session
 
     package, expected = FIXTURES / "laion-clap", case.texts(case.weights(), tmp_path)
     words, session = Tokenizer.from_file(str(package / "tokenizer.json")), open_session(package / "text.onnx")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from gst_listen_export.errors import ExportError
 from gst_listen_export.families import m2d_clap
 
@@ -22,6 +23,7 @@ def test_the_text_tower_gives_what_float64_gives(year, tmp_path, command):
     import onnxruntime
     from cases.m2d_clap import bert
     from tokenizers import Tokenizer
+
     from truth.m2d_clap import text
 
     name, seed, heads = ("m2d-clap-2024", 43, 4) if year == 2024 else ("m2d-clap-2025-p16x16", 44, 1)
@@ -43,13 +45,15 @@ def test_the_text_tower_gives_what_float64_gives(year, tmp_path, command):
 
 
 def test_the_head_has_another_eps_than_the_encoder():
-    import truth.m2d_clap as truth
     from cases.m2d_clap import head
+
+    import truth.m2d_clap as truth
 
     weights = head(50, 2025)
     tokens = np.random.default_rng(0).standard_normal((9, 64)) * 1e-3
     weights["audio_proj.sem_token"] = weights["audio_proj.sem_token"] * 1e-3
     import torch
+
     from gst_listen_export.nets.m2d_heads import AttentionPool
 
     module = AttentionPool(64, 1, 64)

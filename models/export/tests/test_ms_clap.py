@@ -1,14 +1,14 @@
 """MS-CLAP 2023: the text tower against NumPy float64, the checkpoint's filterbank, and what is refused."""
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from packed import packages
 from safetensors.numpy import load_file
 from texts import byte_tokenizer
 from weights import save
 
-FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "ms-clap"
+FIXTURE = packages() / "ms-clap"
 HTSAT = "audio_encoder.base.htsat."
 
 

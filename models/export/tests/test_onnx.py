@@ -1,16 +1,16 @@
 """`gst-listen-export onnx`: ready graphs with a manifest of the user's, and every refusal. Through the pipeline: examples/tests/test_families.py."""
 import json
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import onnx as case
+from packed import packages
 from safetensors.numpy import load_file, save_file
 
 from gst_listen_export.commands.verify import Model
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+FIXTURES = packages()
 
 
 @pytest.fixture

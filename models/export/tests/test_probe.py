@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_search import DEFAULT, RATE, REPO, needs_plugin, program, write_wav
+from packed import packages
+from test_search import DEFAULT, RATE, needs_plugin, program, write_wav
 
 pytest.importorskip("sklearn")
 DATA = Path(__file__).resolve().parents[4] / "shared/data/sounds"
-BYOLA = REPO / "models/export/fixtures/byol-a-v1"
+BYOLA = packages() / "byol-a-v1"
 needs_hearts = pytest.mark.skipif(not (DATA / "index.csv").is_file(), reason=f"the heart and lung recordings are not in {DATA}")
 
 
@@ -117,7 +118,7 @@ def test_what_no_probe_can_be_made_of_is_refused_by_name(tmp_path, command, dron
     refused("recording,label,start,end\n0.wav,a,soon,1\n", "line 2", "in seconds")
     refused("recording,label\n", "expected lines")
     refused(good, "holds embeddings of space listen-default-", package=BYOLA)
-    refused(good, "it has a tagger already", package=REPO / "models/export/fixtures/m2d-as-ft-1001p16x16")
+    refused(good, "it has a tagger already", package=packages() / "m2d-as-ft-1001p16x16")
 
 
 @needs_plugin

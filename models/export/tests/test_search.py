@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packed import packages
 from safetensors.numpy import save_file
 
 from gst_listen_search import listener, store
@@ -19,7 +20,7 @@ from gst_listen_search.spans import spans
 
 REPO = Path(__file__).resolve().parents[3]
 DEFAULT = REPO / "models/packages/default"
-CLAP = REPO / "models/export/fixtures/m2d-clap-2025-p16x16"
+CLAP = packages() / "m2d-clap-2025-p16x16"
 RATE = 16000
 
 
