@@ -9,7 +9,7 @@ use gst::subclass::prelude::*;
 use crate::branch::Branch;
 use crate::channel::{Mode, Pick};
 use crate::out::Kind;
-use crate::outlet::Outlet;
+use crate::outlet::{Gone, Outlet, rest};
 use crate::settings::{self, Owner, Settings};
 use crate::tap::{Hooks, Tap};
 
@@ -154,14 +154,23 @@ impl ElementImpl for ListenBin {
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        let Some(ghost) = pad.downcast_ref::<gst::GhostPad>() else { return };
-        let target = ghost.target();
-        // They fail only where the pad is gone already.
-        let _ = ghost.set_active(false);
-        let _ = ghost.set_target(None::<&gst::Pad>);
-        let _ = self.obj().remove_pad(ghost);
-        if let Some(target) = target {
-            self.outlet.remove_out(&target);
+        let Some(ghost) = pad.downcast_ref::<gst::GhostPad>().cloned() else { return };
+        let gone = ghost.target().and_then(|target| self.outlet.remove_out(&target));
+        // It fails only where the pad is gone already.
+        let _ = self.obj().remove_pad(&ghost);
+        let waits = gone.as_ref().is_some_and(|gone| gone.waits);
+        let end = move || {
+            rest(&ghost);
+            gone.into_iter().for_each(Gone::end);
+            // It fails only where it has none.
+            let _ = ghost.set_target(None::<&gst::Pad>);
+        };
+        // As with a tee, a sink that keeps its first buffer until the pipeline plays holds up the thread that brought it,
+        // not whoever gives the pad back.
+        if waits {
+            self.obj().call_async(move |_| end());
+        } else {
+            end();
         }
     }
 

@@ -82,6 +82,10 @@ struct State {
     queue: VecDeque<Item>,
     /// While inactive, and from FLUSH_START to FLUSH_STOP.
     flushing: bool,
+    /// The pad was given back.
+    gone: bool,
+    /// The thread is downstream, which may keep it for as long as it likes.
+    pushing: bool,
     /// Written during a flush, for downstream to hear afterwards.
     carried: Vec<Line>,
 }
@@ -147,7 +151,9 @@ impl Out {
             self.state().carried.clear();
             return Ok(());
         }
-        self.set_flushing(false);
+        if !self.set_flushing(false) {
+            return Err(gst::loggable_error!(gst::CAT_RUST, "the pad was given back"));
+        }
         self.start().map_err(|error| gst::loggable_error!(gst::CAT_RUST, "{error}"))
     }
 
@@ -160,12 +166,27 @@ impl Out {
         })
     }
 
-    fn set_flushing(&self, flushing: bool) {
+    /// Whether the thread may go on.
+    fn set_flushing(&self, flushing: bool) -> bool {
         let mut state = self.state();
-        state.flushing = flushing;
+        state.flushing = flushing || state.gone;
         state.queue.clear();
+        let goes_on = !state.flushing;
         drop(state);
         self.changed.notify_all();
+        goes_on
+    }
+
+    /// The pad was given back: nothing is taken any more. Whether its thread is downstream, so that to wait for its end
+    /// is to wait for a sink.
+    pub fn retire(&self) -> bool {
+        let mut state = self.state();
+        (state.flushing, state.gone) = (true, true);
+        state.queue.clear();
+        let pushing = state.pushing;
+        drop(state);
+        self.changed.notify_all();
+        pushing
     }
 
     /// A segment begins: sinks preroll by the GAP behind it.
@@ -215,8 +236,9 @@ impl Out {
             sent.sparse.reset();
             sent.early.append(&mut self.state().carried);
         }
-        self.set_flushing(false);
-        let _ = self.start();
+        if self.set_flushing(false) {
+            let _ = self.start();
+        }
     }
 
     fn add(&self, item: Item) {
@@ -237,6 +259,7 @@ impl Out {
     /// One item, from the queue to the pad.
     fn turn(&self) {
         let mut state = self.state();
+        state.pushing = false;
         let item = loop {
             if state.flushing {
                 drop(state);
@@ -249,6 +272,7 @@ impl Out {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
+        state.pushing = true;
         drop(state);
         self.changed.notify_all();
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -147,21 +147,45 @@ impl Outlet {
         }
     }
 
-    /// Takes such a pad away.
-    pub fn remove_out(&self, pad: &gst::Pad) {
+    /// Takes such a pad away at once. Its thread may still be downstream, in a sink that waits for PLAYING: what remains to
+    /// be done is [`Gone::end`].
+    pub fn remove_out(&self, pad: &gst::Pad) -> Option<Gone> {
         let mut outs = self.imp().outs();
-        let gone = outs.iter().position(|out| out.pad == *pad).map(|index| outs.remove(index));
+        let out = outs.iter().position(|out| out.pad == *pad).map(|index| outs.remove(index));
         drop(outs);
-        // They fail only where it is gone already. Its output stays until its thread has ended: that is what ends it.
-        let _ = pad.set_active(false);
+        let out = out?;
+        let waits = out.retire();
+        // It fails only where it is gone already.
         let _ = self.remove_pad(pad);
-        drop(gone);
+        Some(Gone { out, waits })
     }
 
     /// Whether anybody reads its outputs.
     pub fn is_read(&self) -> bool {
         self.imp().outs().iter().any(|out| out.is_read())
     }
+}
+
+/// An output that was taken away, and whose thread has not ended.
+pub struct Gone {
+    out: Arc<Out>,
+    /// Whether its end waits for downstream.
+    pub waits: bool,
+}
+
+impl Gone {
+    /// Ends its thread.
+    pub fn end(self) {
+        // The output stays until its thread has ended: that is what ends it.
+        rest(&self.out.pad);
+    }
+}
+
+/// Deactivates a pad that its element does not have any more; it waits for the pad's thread.
+pub fn rest(pad: &impl IsA<gst::Pad>) {
+    pad.unset_pad_flags(gst::PadFlags::NEED_PARENT);
+    // It fails only where it is at rest already.
+    let _ = pad.set_active(false);
 }
 
 /// Hears what the clapmatch of a lane finds.

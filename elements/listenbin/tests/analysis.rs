@@ -3,22 +3,11 @@
 mod common;
 
 use common::{
-    Permit, complaint, drain, encoder, events, folder, harness, inside, listenbin, play, stat, stat_of, tones,
+    Permit, TONE, complaint, drain, encoder, events, folder, harness, inside, listenbin, pipeline, play,
+    stat, stat_of, tones, wait_until,
 };
 use gst::prelude::*;
 use gst_listen_listenbin::ListenBin;
-
-/// `source ! bin ! fakesink` in a pipeline.
-fn pipeline(source: &str, bin: &ListenBin) -> gst::Pipeline {
-    let source = gst::parse::bin_from_description(source, true).unwrap();
-    let sink = gst::ElementFactory::make("fakesink").build().unwrap();
-    let pipeline = gst::Pipeline::new();
-    pipeline.add_many([source.upcast_ref(), bin.upcast_ref::<gst::Element>(), &sink]).unwrap();
-    gst::Element::link_many([source.upcast_ref(), bin.upcast_ref::<gst::Element>(), &sink]).unwrap();
-    pipeline
-}
-
-const TONE: &str = "audiotestsrc num-buffers=400 samplesperbuffer=1600 freq=440 ! capsfilter caps=audio/x-raw,rate=32000,channels=2";
 
 #[test]
 fn a_file_loses_no_window_and_its_end_waits_for_the_last_one() {
@@ -165,115 +154,6 @@ fn a_failure_in_the_middle_is_a_warning_and_the_audio_goes_on() {
 }
 
 #[test]
-fn a_flush_ends_events_and_the_analysis_begins_anew() {
-    let fake = encoder(false);
-    let bin = listenbin(&fake, &[("channel-mode", "each")]);
-    let (mut h, bus) = harness(&bin, false);
-    h.set_src_caps(common::audio_caps(2));
-    for round in 0..5 {
-        for number in 0..20 {
-            h.push(tones(number, &[440.0, 440.0])).unwrap();
-        }
-        wait_until(|| stat_of(&bin, "clapmatch", "active") == 1);
-        h.push_event(gst::event::FlushStart::new());
-        h.push_event(gst::event::FlushStop::new(true));
-        h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
-        let messages = drain(&bus);
-        assert_eq!(complaint(&messages), None);
-        let found = events(&messages);
-        let ended = found.iter().filter(|event| event.starts_with("end")).count();
-        assert!(ended >= 1, "round {round}: {found:?}");
-    }
-}
-
-fn wait_until(condition: impl Fn() -> bool) {
-    for _ in 0..6_000 {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("it never came to be");
-}
-
-#[test]
-fn a_flushing_seek_in_a_pipeline_comes_through() {
-    let fake = encoder(false);
-    let bin = listenbin(&fake, &[]);
-    let pipeline = pipeline(TONE, &bin);
-    pipeline.set_state(gst::State::Paused).unwrap();
-    pipeline.state(common::PATIENCE).0.unwrap();
-    for seconds in [5, 1, 12] {
-        let to = gst::ClockTime::from_seconds(seconds);
-        pipeline.seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, to).unwrap();
-        pipeline.state(common::PATIENCE).0.unwrap();
-    }
-    play(&pipeline);
-    pipeline.set_state(gst::State::Null).unwrap();
-}
-
-#[test]
-fn events_and_text_go_out_on_pads_of_their_own() {
-    let fake = encoder(false);
-    let bin = listenbin(&fake, &[("channel-mode", "each")]);
-    let pipeline = pipeline(TONE, &bin);
-    let sinks: Vec<gst_app::AppSink> = ["events", "text"]
-        .into_iter()
-        .map(|name| {
-            let sink = gst_app::AppSink::builder().sync(false).wait_on_eos(false).build();
-            pipeline.add(&sink).unwrap();
-            bin.link_pads(Some(name), &sink, None).unwrap();
-            sink
-        })
-        .collect();
-    play(&pipeline);
-    let lines = |sink: &gst_app::AppSink| -> Vec<(gst::ClockTime, String)> {
-        let samples = std::iter::from_fn(|| sink.try_pull_sample(gst::ClockTime::ZERO));
-        let line = |sample: gst::Sample| {
-            let buffer = sample.buffer().unwrap();
-            let text = String::from_utf8(buffer.map_readable().unwrap().to_vec()).unwrap();
-            (buffer.pts().unwrap(), text)
-        };
-        samples.map(line).collect()
-    };
-    let json = lines(&sinks[0]);
-    assert!(json.is_sorted_by_key(|(pts, _)| *pts));
-    let mut told: Vec<String> = json
-        .iter()
-        .map(|(_, line)| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            let event = &line["events"][0];
-            format!("{} {}", event["type"].as_str().unwrap(), event["channel"])
-        })
-        .collect();
-    told.sort();
-    assert_eq!(told, ["end 0", "end 1", "start 0", "start 1"]);
-    let text = lines(&sinks[1]);
-    assert_eq!(text.len(), 4, "{text:?}");
-    assert!(text.iter().any(|(_, line)| line.contains("low tone begins") && line.contains("channel 1")));
-    pipeline.set_state(gst::State::Null).unwrap();
-    let pad = bin.static_pad("events").unwrap();
-    bin.release_request_pad(&pad);
-    assert!(bin.static_pad("events").is_none());
-    assert!(bin.request_pad_simple("events").is_some());
-}
-
-#[test]
-fn scores_are_given_where_downstream_asks_for_them() {
-    let fake = encoder(false);
-    let bin = listenbin(&fake, &[]);
-    let pipeline = pipeline(TONE, &bin);
-    let caps = gst::Caps::builder("application/x-json").field("format", "audio-scores").build();
-    let sink = gst_app::AppSink::builder().sync(false).wait_on_eos(false).caps(&caps).build();
-    pipeline.add(&sink).unwrap();
-    bin.link_pads(Some("events"), &sink, None).unwrap();
-    play(&pipeline);
-    let count = std::iter::from_fn(|| sink.try_pull_sample(gst::ClockTime::ZERO)).count() as u64;
-    assert_eq!(count, stat_of(&bin, "clapmatch", "windows"));
-    pipeline.set_state(gst::State::Null).unwrap();
-}
-
-#[test]
 fn labels_change_while_it_runs() {
     let fake = encoder(false);
     let bin = listenbin(&fake, &[("labels", "high tone")]);
@@ -318,62 +198,6 @@ fn the_real_thing_hears_tones() {
 }
 
 #[test]
-fn a_pad_that_is_asked_for_late_joins_the_stream() {
-    let fake = encoder(false);
-    let bin = listenbin(&fake, &[]);
-    let (mut h, _bus) = harness(&bin, false);
-    h.set_src_caps(common::audio_caps(1));
-    for number in 0..20 {
-        h.push(tones(number, &[0.0])).unwrap();
-    }
-    wait_until(|| stat_of(&bin, "clapmatch", "windows") > 2);
-    let mut late = gst_check::Harness::with_element(&bin, None, Some("events"));
-    for number in 20..60 {
-        h.push(tones(number, &[440.0])).unwrap();
-    }
-    h.push_event(gst::event::Eos::new());
-    let line = late.pull().unwrap();
-    assert!(std::str::from_utf8(&line.map_readable().unwrap()).unwrap().contains("\"type\":\"start\""));
-    let types: Vec<_> = std::iter::from_fn(|| late.try_pull_event()).map(|event| event.type_()).collect();
-    assert_eq!(types[..3], [gst::EventType::StreamStart, gst::EventType::Caps, gst::EventType::Segment]);
-}
-
-#[test]
-fn what_still_waits_when_a_flush_comes_is_not_lost() {
-    for held in ["stream-start", "caps"] {
-        let fake = encoder(false);
-        let bin = listenbin(&fake, &[]);
-        let (mut h, bus) = harness(&bin, false);
-        let lane = inside(&bin, "tap").static_pad("lane_0").unwrap();
-        let (reached, at_event) = std::sync::mpsc::channel();
-        let (go_on, released) = std::sync::mpsc::channel::<()>();
-        let (reached, released) = (std::sync::Mutex::new(reached), std::sync::Mutex::new(Some(released)));
-        lane.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-            let is_held = info.event().is_some_and(|event| event.type_().name() == held);
-            // Only the first time: after the flush it passes.
-            if is_held && let Some(released) = released.lock().unwrap().take() {
-                reached.lock().unwrap().send(()).unwrap();
-                let _ = released.recv();
-            }
-            gst::PadProbeReturn::Ok
-        });
-        h.set_src_caps(common::audio_caps(1));
-        at_event.recv().unwrap();
-        h.push_event(gst::event::FlushStart::new());
-        go_on.send(()).unwrap();
-        h.push_event(gst::event::FlushStop::new(true));
-        h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
-        for number in 0..30 {
-            h.push(tones(number, &[440.0])).unwrap();
-        }
-        h.push_event(gst::event::Eos::new());
-        let messages = drain(&bus);
-        assert_eq!(complaint(&messages), None, "{held}");
-        assert_eq!(events(&messages), ["start low tone -1", "end low tone -1"], "{held}");
-    }
-}
-
-#[test]
 fn the_time_of_day_of_the_capture_is_in_the_events() {
     // Mixed, the copy is converted and resampled on its way; a channel by itself is cut out of it before.
     for (mode, channel) in [("downmix", -1), ("each", 0)] {
@@ -408,26 +232,6 @@ fn the_time_of_day_of_the_capture_is_in_the_events() {
 }
 
 #[test]
-fn a_pad_that_is_given_back_during_a_flush_is_at_rest() {
-    let fake = encoder(false);
-    let bin = listenbin(&fake, &[]);
-    let (mut h, _bus) = harness(&bin, true);
-    h.set_src_caps(common::audio_caps(1));
-    for name in ["events", "text", "events"] {
-        let pad = bin.request_pad_simple(name).unwrap();
-        let inner = pad.downcast_ref::<gst::GhostPad>().unwrap().target().unwrap();
-        assert!(inner.is_active());
-        // Its thread rests, and holds nothing.
-        h.push_event(gst::event::FlushStart::new());
-        wait_until(|| inner.task_state() == gst::TaskState::Paused);
-        bin.release_request_pad(&pad);
-        assert!(!inner.is_active() && inner.task_state() == gst::TaskState::Stopped, "{name}");
-        h.push_event(gst::event::FlushStop::new(true));
-        h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
-    }
-}
-
-#[test]
 fn a_channel_that_comes_back_before_its_analysis_has_ended_is_heard_anew() {
     let fake = encoder(true);
     let bin = listenbin(&fake, &[("channel-mode", "each")]);
@@ -458,31 +262,4 @@ fn a_channel_that_comes_back_before_its_analysis_has_ended_is_heard_anew() {
     wait_until(|| told("end low tone 1") == 3);
     assert_eq!(told("start low tone 1"), 3);
     assert_eq!(complaint(&messages.borrow()), None);
-}
-
-#[test]
-fn the_end_of_a_flush_that_it_has_not_seen_begin_holds_nobody_up() {
-    // So it comes to branches that CAPS make while the flush begins, and to pads that are asked for then.
-    let fake = encoder(false);
-    let bin = listenbin(&fake, &[("channel-mode", "each")]);
-    let (mut h, bus) = harness(&bin, false);
-    let mut lines = gst_check::Harness::with_element(&bin, None, Some("events"));
-    h.set_src_caps(common::audio_caps(2));
-    h.push_event(gst::event::FlushStop::new(true));
-    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
-    for number in 0..30 {
-        h.push(tones(number, &[440.0, 0.0])).unwrap();
-    }
-    h.push_event(gst::event::Eos::new());
-    let line = lines.pull().unwrap();
-    assert!(std::str::from_utf8(&line.map_readable().unwrap()).unwrap().contains("low tone"));
-    // Somebody reads the lines, so the audio's end did not wait for the analysis.
-    let messages = std::cell::RefCell::new(Vec::new());
-    wait_until(|| {
-        messages.borrow_mut().extend(drain(&bus));
-        events(&messages.borrow()).len() == 2
-    });
-    let messages = messages.into_inner();
-    assert_eq!(complaint(&messages), None);
-    assert_eq!(events(&messages), ["start low tone 0", "end low tone 0"]);
 }

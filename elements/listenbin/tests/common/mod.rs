@@ -200,6 +200,30 @@ pub fn events(messages: &[gst::Message]) -> Vec<String> {
     messages.collect()
 }
 
+/// `source ! bin ! fakesink` in a pipeline.
+pub fn pipeline(source: &str, bin: &ListenBin) -> gst::Pipeline {
+    let source = gst::parse::bin_from_description(source, true).unwrap();
+    let sink = gst::ElementFactory::make("fakesink").build().unwrap();
+    let pipeline = gst::Pipeline::new();
+    pipeline.add_many([source.upcast_ref(), bin.upcast_ref::<gst::Element>(), &sink]).unwrap();
+    gst::Element::link_many([source.upcast_ref(), bin.upcast_ref::<gst::Element>(), &sink]).unwrap();
+    pipeline
+}
+
+/// 20 s of a low tone in two channels.
+pub const TONE: &str = "audiotestsrc num-buffers=400 samplesperbuffer=1600 freq=440 ! capsfilter caps=audio/x-raw,rate=32000,channels=2";
+
+/// Waits for what other threads do.
+pub fn wait_until(condition: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it never came to be");
+}
+
 /// Runs a pipeline to its end; what was on the bus.
 pub fn play(pipeline: &gst::Pipeline) -> Vec<gst::Message> {
     let bus = pipeline.bus().unwrap();
