@@ -28,6 +28,14 @@ pub struct Ask {
     pub end: ClockTime,
 }
 
+impl Ask {
+    /// The sounds that go on.
+    pub fn open(&self) -> Vec<u64> {
+        let goes_on = self.scene.sounds.iter().filter(|sound| sound.offset.is_none());
+        goes_on.map(|sound| sound.id).collect()
+    }
+}
+
 /// Counts since the start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
@@ -51,6 +59,8 @@ pub struct Hearing {
     /// Events that were told of while they went on.
     going_on: HashSet<u64>,
     ended: Recent,
+    /// Of events that were told of while they went on: where they ended, until [`news`](Self::news) tells it.
+    ends: Vec<(u64, u64)>,
     /// End of what was analysed.
     heard: Option<u64>,
     /// Timestamp of the last line.
@@ -69,6 +79,7 @@ impl Hearing {
             untold: Vec::new(),
             going_on: HashSet::new(),
             ended: Recent::default(),
+            ends: Vec::new(),
             heard: None,
             at: None,
             asked: None,
@@ -99,6 +110,7 @@ impl Hearing {
             if sound.offset.is_some() {
                 self.going_on.remove(&sound.id);
                 self.ended.insert(sound.id);
+                self.ends.push((sound.id, sound.end()));
             }
             return;
         }
@@ -130,6 +142,14 @@ impl Hearing {
         self.evidence().advance(position);
     }
 
+    /// How far events that were told of are known to have gone on, and where some of them have ended: in timestamps.
+    pub fn news(&mut self) -> Option<(ClockTime, Vec<(u64, ClockTime)>)> {
+        let ends = std::mem::take(&mut self.ends);
+        let heard = self.heard.filter(|_| !(ends.is_empty() && self.going_on.is_empty()))?;
+        let ends = ends.into_iter().map(|(id, end)| (id, self.timestamp(end))).collect();
+        Some((self.timestamp(heard), ends))
+    }
+
     /// What a caption is due for, if one is. `last`: nothing that goes on from here comes any more.
     pub fn due(&mut self, settings: &Settings, last: bool) -> Option<Ask> {
         let now = self.heard?;
@@ -159,6 +179,7 @@ impl Hearing {
         self.counts.flushed += self.untold.len() as u64;
         self.untold.clear();
         self.going_on.clear();
+        self.ends.clear();
         self.ended = Recent::default();
         (self.heard, self.at, self.asked) = (None, None, None);
         self.evidence().clear();

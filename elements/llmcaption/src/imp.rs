@@ -18,7 +18,7 @@ use crate::pads::text_caps;
 use crate::queue::{Question, Queue};
 use crate::settings::{self, Settings};
 use crate::task::Output;
-use crate::worker::Worker;
+use crate::worker::{STOPPED, Worker};
 use crate::writer::Backend;
 
 pub(crate) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -317,6 +317,10 @@ impl LlmCaption {
             self.post_error_message(error.message());
             gst::StateChangeError
         })?;
+        if let Some(note) = &opened.note {
+            gst::info!(CAT, imp = self, "{note}");
+            gst::element_imp_info!(self, gst::ResourceError::Settings, ("{note}"));
+        }
         let started = self.worker.start(&self.obj(), self.queue.clone(), opened);
         started.map_err(|error| {
             let text = format!("no thread for the captions: {error}");
@@ -355,7 +359,7 @@ impl LlmCaption {
     /// Questions that nobody answers any more.
     fn refuse(&self, questions: Vec<Question>) {
         for question in questions {
-            messages::answer(&self.obj(), &question, &Err("the element was stopped".into()));
+            messages::answer(&self.obj(), &question, &Err(STOPPED.into()));
         }
     }
 

@@ -101,6 +101,7 @@ mod queue;
 mod settings;
 mod stats;
 mod task;
+mod tell;
 mod worker;
 mod writer;
 

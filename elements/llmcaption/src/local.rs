@@ -18,6 +18,9 @@ use crate::writer::Writer;
 /// How often somebody who waits for a decoder looks whether the request was given up.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Why a question before any stream is not answered by the decoder.
+pub const NO_STREAM: &str = "no stream has come yet";
+
 /// What the stream carries, as far as a decoder asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stream {
@@ -264,7 +267,7 @@ impl Captioner for Decoder {
         let began = Instant::now();
         let Some(latest) = self.loader.number() else {
             let reply = self.template.reply(request, cancel, progress)?;
-            return Ok(Reply { fallback: Some("no stream has come yet".to_owned()), ..reply });
+            return Ok(Reply { fallback: Some(NO_STREAM.to_owned()), ..reply });
         };
         let up_to_date = match &self.have {
             Have::Nothing => false,

@@ -7,6 +7,7 @@ use gst_listen_common::result_meta::value_array;
 use listen_captioner::{Progress, Reply};
 
 use crate::LlmCaption;
+use crate::imp::CAT;
 use crate::queue::{Question, Written};
 
 /// Name of the message of a caption.
@@ -15,7 +16,7 @@ pub const CAPTION: &str = "caption";
 pub const DELTA: &str = "caption-delta";
 /// Name of the message of an answer.
 pub const ANSWER: &str = "listen-answer";
-/// Name of the details of the warning that another writes.
+/// Name of the message, and of the details of the warning, that the template writes in the place of a backend.
 pub const FALLBACK: &str = "caption-fallback";
 
 fn post(element: &LlmCaption, structure: gst::Structure) {
@@ -87,28 +88,20 @@ pub fn caption(element: &LlmCaption, written: &Written, times: &Times) {
     post(element, s);
 }
 
-/// The backend fails, and the template writes in its place: once, until it has recovered.
-pub fn fallback(element: &LlmCaption, reason: &str, pause: Duration) {
-    let details = gst::Structure::builder(FALLBACK)
-        .field("reason", reason)
-        .field("pause", u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX))
-        .build();
+/// The template writes in the place of the backend: as a message for applications and as a warning for people. `pause`
+/// is how long the backend is left alone, where it is.
+pub fn fallback(element: &LlmCaption, reason: &str, pause: Option<Duration>) {
+    let pause = pause.map(|pause| u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
+    let details =
+        || gst::Structure::builder(FALLBACK).field("reason", reason).field_if_some("pause", pause).build();
+    // gst-launch-1.0 -q shows no warnings.
+    gst::warning!(CAT, obj = element, "The template writes in the place of the backend: {reason}");
+    post(element, details());
     gst::element_warning!(
         element,
         gst::ResourceError::Failed,
-        ("the template writes the captions, the backend is tried again in {} s: {}", pause.as_secs(), reason),
-        details: details
-    );
-}
-
-/// The backend cannot be used at all, and the template writes.
-pub fn lost(element: &LlmCaption, reason: &str) {
-    let details = gst::Structure::builder(FALLBACK).field("reason", reason).build();
-    gst::element_warning!(
-        element,
-        gst::ResourceError::Failed,
-        ("the template writes the captions: {}", reason),
-        details: details
+        ("the template writes in the place of the backend: {}", reason),
+        details: details()
     );
 }
 

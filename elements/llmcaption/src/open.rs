@@ -19,6 +19,8 @@ pub struct Opened {
     pub captioner: Box<dyn Captioner>,
     /// Who needs nothing and never waits.
     pub template: Box<dyn Captioner>,
+    /// What is to be said about them.
+    pub note: Option<String>,
 }
 
 /// Why nobody writes.
@@ -52,14 +54,27 @@ impl OpenError {
 pub fn open(writer: &Writer, loader: &Arc<Loader>) -> Result<Opened, OpenError> {
     let options = writer.options();
     options.check()?;
-    let catalogue = Catalogue::of(&writer.language)?;
-    let template = || Template::new(catalogue.clone());
+    let (template, note) = template(writer)?;
+    let template = || template.clone();
     let captioner: Box<dyn Captioner> = match writer.backend {
         Backend::Template => Box::new(template()),
         Backend::Local => Box::new(Decoder::new(loader.clone(), template())),
         Backend::Http => Box::new(Guard::new(http(writer, options)?, template())),
     };
-    Ok(Opened { captioner, template: Box::new(template()) })
+    Ok(Opened { captioner, template: Box::new(template()), note })
+}
+
+/// Who writes where the backend does not. A model can write any language; the template those that it has messages in.
+fn template(writer: &Writer) -> Result<(Template, Option<String>), OpenError> {
+    match Catalogue::of(&writer.language) {
+        Ok(catalogue) => Ok((Template::new(catalogue), None)),
+        Err(error) if writer.backend == Backend::Template => Err(error.into()),
+        Err(error) => {
+            let template = Template::or_english(&writer.language);
+            let note = format!("{error}: what the template writes is in {:?}", template.language());
+            Ok((template, Some(note)))
+        }
+    }
 }
 
 fn http(writer: &Writer, options: Options) -> Result<Http, OpenError> {

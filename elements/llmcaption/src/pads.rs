@@ -92,7 +92,13 @@ impl LlmCaption {
     /// Asks for a caption, if one is due.
     pub(crate) fn judge(&self, last: bool) -> Result<(), FlowError> {
         let settings = self.settings();
-        let ask = self.hearing().due(&settings, last);
+        let (news, ask) = {
+            let mut hearing = self.hearing();
+            (hearing.news(), hearing.due(&settings, last))
+        };
+        if let Some((heard, ended)) = news {
+            self.queue.follow(heard, &ended);
+        }
         match ask {
             Some(ask) => self.queue.ask(ask, settings.context),
             None => Ok(()),
@@ -133,7 +139,6 @@ impl LlmCaption {
             }
             gst::EventView::StreamStart(_) => {
                 self.set_ended(false);
-                self.queue.begin();
                 self.judge(true).and_then(|()| self.queue.event(event))
             }
             gst::EventView::SegmentDone(_) => self.judge(true).and_then(|()| self.queue.event(event)),

@@ -1,5 +1,7 @@
 //! The source pad's task: what goes out, in the order of the stream.
 
+use std::sync::atomic::Ordering;
+
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst::{ClockTime, FlowError, FlowSuccess};
@@ -10,7 +12,7 @@ use crate::imp::{CAT, LlmCaption};
 use crate::messages::{self, Times};
 use crate::queue::{Item, Next, Written};
 
-/// A caption stands at least so long: shorter ones nobody could read.
+/// A caption stands at least so long, even into the next one: shorter ones nobody could read.
 const READABLE: ClockTime = ClockTime::from_seconds(2);
 
 /// Where the output is. Only the task has it while it runs.
@@ -73,7 +75,7 @@ impl LlmCaption {
                 }
                 Ok(FlowSuccess::Ok)
             }
-            Item::Caption(written) => self.push_caption(&written),
+            Item::Caption(written, next) => self.push_caption(&written, next),
         }
     }
 
@@ -89,14 +91,18 @@ impl LlmCaption {
         }
     }
 
-    fn push_caption(&self, written: &Written) -> Result<FlowSuccess, FlowError> {
+    fn push_caption(&self, written: &Written, next: Option<ClockTime>) -> Result<FlowSuccess, FlowError> {
         let Written { job, reply } = written;
         let now = self.position_now();
         let (buffer, times) = {
             let mut output = self.output();
             let start = now.map_or(job.ask.start, |now| now.max(job.ask.start));
             let (timestamp, rest) = output.sparse.place(start, job.ask.end);
-            let duration = rest.max(READABLE);
+            // In step, a caption that comes late still stands as long as its sound was there, but not into the next one.
+            let in_step = now.is_none() && !self.live.load(Ordering::Acquire);
+            let length = if in_step { job.ask.end.saturating_sub(job.ask.start) } else { rest };
+            let room = next.filter(|next| in_step && *next > timestamp);
+            let duration = room.map_or(length, |next| length.min(next - timestamp)).max(READABLE);
             let mut text = reply.text.clone();
             if self.in_lines() {
                 text.push('\n');

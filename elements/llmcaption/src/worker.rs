@@ -3,17 +3,21 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use listen_captioner::{Cancel, CaptionError, Captioner as _, Notice, Progress, Reply, Request};
+use listen_captioner::{Cancel, CaptionError, Captioner as _, Progress, Reply, Request};
 
 use crate::imp::CAT;
 use crate::messages;
 use crate::open::Opened;
-use crate::queue::{Job, Question, Queue, Work, Written};
+use crate::queue::{BEHIND, ENDED, Job, Limit, Question, Queue, Work, Written};
+use crate::tell::Told;
+
+/// Why a question has no answer.
+pub const STOPPED: &str = "the element was stopped";
 
 /// The thread, from `start` to `stop`.
 #[derive(Default)]
@@ -26,6 +30,7 @@ struct Writing {
     element: glib::WeakRef<super::LlmCaption>,
     queue: Arc<Queue>,
     opened: Opened,
+    told: Told,
 }
 
 impl Worker {
@@ -37,7 +42,7 @@ impl Worker {
         opened: Opened,
     ) -> std::io::Result<()> {
         queue.start();
-        let writing = Writing { element: element.downgrade(), queue, opened };
+        let writing = Writing { element: element.downgrade(), queue, opened, told: Told::default() };
         let thread = std::thread::Builder::new().name("llmcaption".into()).spawn(move || writing.run())?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
@@ -58,30 +63,30 @@ impl Writing {
         loop {
             match self.queue.work() {
                 Work::Stop => return,
-                Work::Answer(question, cancel) => self.answer(*question, &cancel),
-                Work::Caption(job, cancel, deadline) => self.caption(*job, &cancel, deadline),
+                Work::Answer(question, limit) => self.answer(*question, &limit),
+                Work::Caption(job, limit) => self.caption(*job, &limit),
             }
         }
     }
 
-    fn caption(&mut self, job: Job, cancel: &Cancel, deadline: Option<Instant>) {
-        let timeout = self.timeout();
-        let left = deadline
-            .map_or(timeout, |deadline| timeout.min(deadline.saturating_duration_since(Instant::now())));
+    fn caption(&mut self, job: Job, limit: &Limit) {
+        let left = limit.within(self.timeout());
         let request = Request::caption(job.ask.scene.clone()).within(left);
-        let hopeless = job.by_template || left.is_zero();
         let number = job.number;
-        let reply = match hopeless {
-            true => Err(CaptionError::Cancelled),
-            false => self.reply(&request, cancel, &|element, progress| {
+        let reply = if job.by_template {
+            Err(BEHIND.to_owned())
+        } else if left.is_zero() {
+            Err(ENDED.to_owned())
+        } else {
+            self.reply(&request, &limit.cancel, &|element, progress| {
                 messages::delta(element, "caption", number, progress);
-            }),
+            })
         };
         let reply = match reply {
             Ok(reply) => Some(reply),
             // A flush, or the end.
             Err(_) if !self.queue.wants(number) => None,
-            Err(error) => self.by_template(&request, &error),
+            Err(why) => self.by_template(&request, why),
         };
         let Some(reply) = reply.filter(|reply| !reply.text.is_empty()) else {
             self.queue.written(number, None);
@@ -91,14 +96,21 @@ impl Writing {
         self.queue.written(number, Some(Written { job, reply }));
     }
 
-    fn answer(&mut self, question: Question, cancel: &Cancel) {
-        let request = Request::answer(question.scene.clone(), question.text.clone()).within(self.timeout());
+    fn answer(&mut self, question: Question, limit: &Limit) {
+        let left = limit.within(self.timeout());
+        let request = Request::answer(question.scene.clone(), question.text.clone()).within(left);
         let id = question.id;
-        let reply = self.reply(&request, cancel, &|element, progress| {
-            messages::delta(element, "answer", id, progress);
-        });
+        let reply = if left.is_zero() {
+            Err(ENDED.to_owned())
+        } else {
+            self.reply(&request, &limit.cancel, &|element, progress| {
+                messages::delta(element, "answer", id, progress);
+            })
+        };
+        let stopped = limit.cancel.is_cancelled() && self.queue.given_up().is_none();
         let reply = match reply {
-            Err(error) if !cancel.is_cancelled() => self.by_template(&request, &error).ok_or(error),
+            Err(_) if stopped => Err(STOPPED.to_owned()),
+            Err(why) => self.by_template(&request, why.clone()).ok_or(why),
             reply => reply,
         };
         if let Ok(reply) = &reply {
@@ -106,17 +118,19 @@ impl Writing {
         }
         self.queue.answered();
         if let Some(element) = self.element.upgrade() {
-            messages::answer(&element, &question, &reply.map_err(|error| error.to_string()));
+            messages::answer(&element, &question, &reply);
         }
+        // Only now, so that the end of the stream comes behind the answer.
+        self.queue.told();
     }
 
-    /// Asks the captioner, telling of its progress.
+    /// Asks the captioner, telling of its progress; or why it has not done it.
     fn reply(
         &mut self,
         request: &Request,
         cancel: &Cancel,
         tell: &dyn Fn(&super::LlmCaption, Progress<'_>),
-    ) -> Result<Reply, CaptionError> {
+    ) -> Result<Reply, String> {
         let opened = &mut self.opened;
         let weak = &self.element;
         let mut progress = |progress: Progress<'_>| {
@@ -125,16 +139,20 @@ impl Writing {
             }
         };
         let run = AssertUnwindSafe(|| opened.captioner.reply(request, cancel, &mut progress));
-        catch_unwind(run).unwrap_or_else(|_| {
+        let done = catch_unwind(run).unwrap_or_else(|_| {
             gst::error!(CAT, "The backend panicked; this is a bug");
             Err(CaptionError::Cancelled)
+        });
+        done.map_err(|error| match self.queue.given_up() {
+            Some(why) if error.is_cancelled() => why.to_owned(),
+            _ => error.to_string(),
         })
     }
 
     /// What the template makes of it where nobody else may.
-    fn by_template(&mut self, request: &Request, why: &CaptionError) -> Option<Reply> {
+    fn by_template(&mut self, request: &Request, why: String) -> Option<Reply> {
         match self.opened.template.reply(request, &Cancel::new(), &mut |_| {}) {
-            Ok(reply) => Some(Reply { fallback: Some(why.to_string()), ..reply }),
+            Ok(reply) => Some(Reply { fallback: Some(why), ..reply }),
             Err(error) => {
                 gst::error!(CAT, "The template failed: {error}");
                 None
@@ -143,13 +161,9 @@ impl Writing {
     }
 
     /// Says on the bus what changed about the backend.
-    fn tell(&self, reply: &Reply) {
-        let Some(element) = self.element.upgrade() else { return };
-        match &reply.notice {
-            Some(Notice::Open { reason, pause }) => messages::fallback(&element, reason, *pause),
-            Some(Notice::Lost { reason }) => messages::lost(&element, reason),
-            Some(Notice::Closed) => messages::recovered(&element),
-            None => {}
+    fn tell(&mut self, reply: &Reply) {
+        if let Some(element) = self.element.upgrade() {
+            self.told.tell(&element, reply);
         }
     }
 

@@ -316,9 +316,54 @@ fn a_server_that_fails_is_replaced_and_that_is_said_once() {
     let captions = bench.captions();
     assert_eq!(captions.len(), 12);
     assert!(captions.iter().all(|caption| caption.text.contains("dog")), "{captions:?}");
-    let warnings: Vec<gst::Message> =
-        std::iter::from_fn(|| bench.bus.pop_filtered(&[gst::MessageType::Warning])).collect();
-    let gst::MessageView::Warning(warning) = warnings[0].view() else { unreachable!() };
-    assert_eq!(warnings.len(), 1);
-    assert_eq!(warning.details().unwrap().name(), "caption-fallback");
+    let told = bench.warnings();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].1.name(), "caption-fallback");
+}
+
+#[test]
+fn the_first_time_that_the_template_steps_in_is_told_with_the_reason() {
+    let refuses = Server::new(|_, _| Answer::Status(401));
+    // Nobody listens there: the port was given back.
+    let nobody = Server::new(|_, _| Answer::Drop).url.clone();
+    for (url, reason) in [(&refuses.url, "401"), (&nobody, "onnection refused")] {
+        let mut bench = Bench::new(&[("backend", "http"), ("url", url), ("model-name", "tiny")]);
+        bench.event(1, "siren", 1.0, 2.0);
+        bench.caption();
+        // The message stands before the warning.
+        let message = bench.message("caption-fallback");
+        let told = bench.warnings();
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (text, details) = &told[0];
+        assert!(text.contains(reason), "{text}");
+        assert_eq!(details.name(), "caption-fallback");
+        assert!(details.get::<&str>("reason").unwrap().contains(reason), "{details}");
+        // Applications hear of it too.
+        assert_eq!(message.get::<&str>("reason").unwrap(), details.get::<&str>("reason").unwrap());
+        bench.event(2, "siren", 3.0, 4.0);
+        bench.eos();
+        assert_eq!((bench.stat("fallback"), bench.warnings().len()), (2, 0), "once");
+    }
+}
+
+#[test]
+fn a_server_that_fails_now_and_then_is_told_of_once_and_again_when_it_is_left_alone() {
+    // Two single failures, and then three in a row.
+    let server = Server::new(|request, _| match request {
+        0 | 2 | 4.. => Answer::Status(400),
+        _ => Answer::Words("A dog barks.".into()),
+    });
+    let mut bench = Bench::new(&[("backend", "http"), ("url", &server.url), ("model-name", "tiny")]);
+    let mut told = Vec::new();
+    for id in 1..=8_u64 {
+        bench.event(id, "dog barking", id as f64 * 2.0, id as f64 * 2.0 + 1.0);
+        bench.caption();
+        told.push(bench.warnings().iter().map(|(_, details)| details.has_field("pause")).collect::<Vec<_>>());
+    }
+    let none = Vec::<bool>::new;
+    assert_eq!(
+        told,
+        [vec![false], none(), none(), none(), none(), none(), vec![true], none()],
+        "the first failure, and that it is left alone"
+    );
 }

@@ -4,6 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::server::{Answer, Server};
 use common::{Bench, Slow, end, s, start};
 use gst::glib;
 use gst::prelude::*;
@@ -83,6 +84,41 @@ fn settings_that_cannot_be_fail_the_change_of_state_and_say_why() {
         assert!(error.error().to_string().contains(words), "{} has no {words}", error.error());
         element.set_state(gst::State::Null).unwrap();
     }
+}
+
+#[test]
+fn a_model_may_write_any_language_and_the_template_those_that_it_has_messages_in() {
+    let server = Server::new(|_, _| Answer::Words("Un chien aboie.".into()));
+    for (language, spoken, told) in [("fr-CA", "en", 1), ("de-AT", "de", 0), ("EN", "en", 0)] {
+        let url = server.url.as_str();
+        let properties = [("backend", "http"), ("url", url), ("model-name", "tiny"), ("language", language)];
+        let mut bench = Bench::new(&properties);
+        bench.event(1, "dog barking", 1.0, 2.0);
+        assert_eq!(bench.caption().text, "Un chien aboie.");
+        let infos = std::iter::from_fn(|| bench.bus.pop_filtered(&[gst::MessageType::Info]));
+        let infos: Vec<String> = infos
+            .filter_map(|message| match message.view() {
+                gst::MessageView::Info(info) => Some(info.error().to_string()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(infos.len(), told, "{infos:?}");
+        assert!(infos.iter().all(|info| info.contains("fr-CA") && info.contains("\"en\"")), "{infos:?}");
+        // The server is told the language; without it the template writes, in its own.
+        assert!(server.bodies.lock().unwrap().last().unwrap().contains(&format!("\\\"{language}\\\"")));
+        let own = if spoken == "de" { "Zu hören ist: " } else { "You can hear " };
+        let silent = Server::new(|_, _| Answer::Status(404));
+        let properties = [("backend", "http"), ("url", &silent.url), ("language", language)];
+        let mut bench = Bench::new(&properties);
+        bench.event(1, "dog barking", 1.0, 2.0);
+        let text = bench.caption().text;
+        assert!(text.starts_with(own), "{language}: {text}");
+    }
+    let local: LlmCaption = glib::Object::new();
+    local.set_property_from_str("backend", "local");
+    local.set_property_from_str("language", "fr");
+    local.set_state(gst::State::Paused).unwrap();
+    local.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

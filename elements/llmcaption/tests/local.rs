@@ -75,18 +75,6 @@ fn loaded(bench: &Bench) -> (gst::ProgressType, String) {
     }
 }
 
-/// The texts and details of the warnings on the bus.
-fn warnings(bench: &Bench) -> Vec<(String, gst::Structure)> {
-    let all = std::iter::from_fn(|| bench.bus.pop_filtered(&[gst::MessageType::Warning]));
-    let told = |message: gst::Message| match message.view() {
-        gst::MessageView::Warning(warning) => {
-            Some((warning.error().to_string(), warning.details().map(|d| d.to_owned())?))
-        }
-        _ => None,
-    };
-    all.filter_map(told).collect()
-}
-
 /// A window of a second with one value all over, in which an event begins and ends.
 fn window(id: u64, label: &str, value: f32, at: f64, rows: usize) -> gst::Buffer {
     let bytes: Vec<u8> = (0..16 * rows).flat_map(|_| value.to_le_bytes()).collect();
@@ -226,9 +214,9 @@ fn a_package_without_a_decoder_is_told_of_once_and_the_template_writes() {
         bench.h.push(window(n + 1, "dog barking", 0.25, 2.0 * n as f64, 1)).unwrap();
         assert_eq!(bench.caption().text, "You can hear a dog barking.");
     }
-    let told = warnings(&bench);
+    let told = bench.warnings();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0].0, format!("the template writes the captions: {says}"));
+    assert_eq!(told[0].0, format!("the template writes in the place of the backend: {says}"));
     assert_eq!(told[0].1.name(), "caption-fallback");
     assert_eq!(told[0].1.get::<&str>("reason").unwrap(), says);
     assert_eq!((bench.stat("given"), bench.stat("fallback")), (3, 3));

@@ -1,11 +1,16 @@
 //! What stands in the queue, and what comes out of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gst::ClockTime;
 use listen_captioner::{Cancel, Reply, Scene};
 
 use crate::hearing::Ask;
+
+/// Why the template writes what was asked for after the end of the stream.
+pub const ENDED: &str = "the stream has ended, and there was no time left";
+/// Why it writes where captions wait.
+pub const BEHIND: &str = "more was asked for than could be written in time";
 
 /// A caption that is to be written.
 #[derive(Debug)]
@@ -36,12 +41,29 @@ pub struct Question {
 /// What the worker does next.
 #[derive(Debug)]
 pub enum Work {
-    /// Write a caption, unless it is given up, by this time.
-    Caption(Box<Job>, Cancel, Option<Instant>),
+    /// Write a caption.
+    Caption(Box<Job>, Limit),
     /// Answer a question.
-    Answer(Box<Question>, Cancel),
+    Answer(Box<Question>, Limit),
     /// Nothing more.
     Stop,
+}
+
+/// How long the worker may take.
+#[derive(Debug)]
+pub struct Limit {
+    /// Until it is given up;
+    pub cancel: Cancel,
+    /// until then, where the stream has ended.
+    pub until: Option<Instant>,
+}
+
+impl Limit {
+    /// What is left of `timeout`.
+    pub fn within(&self, timeout: Duration) -> Duration {
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        self.until.map_or(timeout, |until| timeout.min(left(until)))
+    }
 }
 
 /// A caption as it is pushed.
@@ -54,7 +76,8 @@ pub struct Written {
 /// What goes out, in order.
 #[derive(Debug)]
 pub enum Item {
-    Caption(Box<Written>),
+    /// A caption, and where the next one will stand if that is known.
+    Caption(Box<Written>, Option<ClockTime>),
     Gap(ClockTime, ClockTime),
     Event(gst::Event),
 }
@@ -62,10 +85,33 @@ pub enum Item {
 /// What stands in the output.
 #[derive(Debug)]
 pub enum Entry {
-    /// A caption's number; what was written, once it was: `None` says that there is nothing to push.
-    Caption(u64, Option<Option<Box<Written>>>),
+    Caption(Place),
     Gap(ClockTime, ClockTime),
     Event(gst::Event),
+    /// The end of the stream.
+    End(gst::Event, End),
+}
+
+/// A caption's place.
+#[derive(Debug)]
+pub struct Place {
+    pub number: u64,
+    /// What it describes; the end moves on while its sounds do.
+    pub start: ClockTime,
+    pub end: ClockTime,
+    /// Its sounds that go on.
+    pub open: Vec<u64>,
+    /// What was written, once it was: `Some(None)` says that there is nothing to push.
+    pub written: Option<Option<Box<Written>>>,
+}
+
+/// What the end of the stream waits for.
+#[derive(Debug)]
+pub struct End {
+    /// But no longer than until then.
+    pub deadline: Option<Instant>,
+    /// So many questions, counted from the start.
+    pub questions: u64,
 }
 
 /// What the task does next.

@@ -3,12 +3,14 @@
 //!
 //! One mutex and one condition variable. What goes out stands in one list in the order of the stream, captions that are
 //! still being written included. Where upstream is live, or the output is not in step with it, GAPs overtake those.
+//!
+//! The end of the stream waits for the captions before it and for the questions that were asked before it, so long as
+//! `timeout` allows; what is not done then is left to the template.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::{ClockTime, FlowError};
-use listen_captioner::Cancel;
 
 use crate::hearing::Ask;
 use crate::stats::Counts;
@@ -16,8 +18,8 @@ use crate::stats::Counts;
 mod items;
 mod state;
 
-use items::{Entry, merged};
-pub use items::{Item, Job, Next, Question, Work, Written};
+pub use items::{BEHIND, ENDED, Item, Job, Limit, Next, Question, Work, Written};
+use items::{End, Entry, Place, merged};
 use state::State;
 
 /// Captions that wait for the worker.
@@ -51,9 +53,9 @@ impl Queue {
             if state.out.len() < MOST_OUT {
                 return Ok(state);
             }
-            if state.live && matches!(state.out.front(), Some(Entry::Caption(_, None))) {
-                // Only downstream may hold up who is live, never a backend.
-                state.give_up();
+            if state.live && matches!(state.out.front(), Some(Entry::Caption(Place { written: None, .. }))) {
+                // Only downstream may hold up who is live, never a backend; nor may a question that it answers.
+                state.give_up(BEHIND);
             }
             state = self.wait(state);
         }
@@ -72,14 +74,22 @@ impl Queue {
             && let Some(last) = state.waiting.back_mut().filter(|last| !last.by_template)
             && ask.end.max(last.ask.end).saturating_sub(last.ask.start).nseconds() <= context
         {
+            let (number, open) = (last.number, ask.open());
             last.ask = merged(&last.ask, ask);
             last.merged += 1;
+            let (start, end) = (last.ask.start, last.ask.end);
+            if let Some(place) = state.places().find(|place| place.number == number) {
+                place.start = start;
+                place.end = place.end.max(end);
+                place.open.extend(open);
+            }
             state.counts.merged += 1;
             return Ok(());
         }
         state.number += 1;
         let number = state.number;
-        state.out.push_back(Entry::Caption(number, None));
+        let (start, end, open) = (ask.start, ask.end, ask.open());
+        state.out.push_back(Entry::Caption(Place { number, start, end, open, written: None }));
         let asked = Instant::now();
         state.waiting.push_back(Job { number, ask, merged: 1, by_template: false, asked });
         let over = state.waiting.iter().filter(|job| !job.by_template).count().saturating_sub(MOST_WAITING);
@@ -95,39 +105,60 @@ impl Queue {
         Ok(())
     }
 
-    /// Nothing begins before `end` any more.
-    pub fn gap(&self, start: ClockTime, end: ClockTime) -> Result<(), FlowError> {
-        {
-            let mut state = self.lock();
-            state.check()?;
-            if let Some(Entry::Gap(_, until)) = state.out.back_mut() {
-                *until = end.max(*until);
-                return Ok(());
+    /// Sounds went on up to `heard`, all but those that have ended.
+    pub fn follow(&self, heard: ClockTime, ended: &[(u64, ClockTime)]) {
+        for place in self.lock().places().filter(|place| !place.open.is_empty()) {
+            for (id, end) in ended {
+                if let Some(open) = place.open.iter().position(|open| open == id) {
+                    place.open.swap_remove(open);
+                    place.end = place.end.max(*end);
+                }
+            }
+            if !place.open.is_empty() {
+                place.end = place.end.max(heard);
             }
         }
-        self.room()?.out.push_back(Entry::Gap(start, end));
+        self.changed.notify_all();
+    }
+
+    /// Nothing begins before `end` any more.
+    pub fn gap(&self, start: ClockTime, end: ClockTime) -> Result<(), FlowError> {
+        let mut state = self.lock();
+        state.check()?;
+        state.reached = state.reached.max(Some(end));
+        if let Some(Entry::Gap(_, until)) = state.out.back_mut() {
+            *until = end.max(*until);
+        } else {
+            drop(state);
+            state = self.room()?;
+            state.out.push_back(Entry::Gap(start, end));
+        }
+        drop(state);
         self.changed.notify_all();
         Ok(())
     }
 
     /// An event, in its place.
     pub fn event(&self, event: gst::Event) -> Result<(), FlowError> {
-        self.room()?.out.push_back(Entry::Event(event));
+        let mut state = self.room()?;
+        if event.type_() == gst::EventType::Segment {
+            state.reached = None;
+        }
+        state.out.push_back(Entry::Event(event));
+        drop(state);
         self.changed.notify_all();
         Ok(())
     }
 
-    /// The stream has ended: what is under way is done within `timeout`, or written by the template.
+    /// The stream has ended: what is under way is done within `timeout`, or left to the template.
     pub fn end(&self, eos: gst::Event, timeout: Duration) -> Result<(), FlowError> {
-        self.event(eos)?;
-        self.lock().deadline = Instant::now().checked_add(timeout);
+        let deadline = Instant::now().checked_add(timeout);
+        let mut state = self.room()?;
+        let end = End { deadline, questions: state.asked };
+        state.out.push_back(Entry::End(eos, end));
+        drop(state);
         self.changed.notify_all();
         Ok(())
-    }
-
-    /// Another stream begins: it has all the time that it wants.
-    pub fn begin(&self) {
-        self.lock().deadline = None;
     }
 
     /// Waits for the next thing to push.
@@ -142,8 +173,7 @@ impl Queue {
                 self.changed.notify_all();
                 return Next::Push(item);
             }
-            let under_way = state.writing.is_some() && !state.out.is_empty();
-            state = match state.deadline.filter(|_| under_way) {
+            state = match state.deadline() {
                 None => self.wait(state),
                 Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
                     Some(left) if !left.is_zero() => {
@@ -151,8 +181,7 @@ impl Queue {
                         waited.unwrap_or_else(PoisonError::into_inner).0
                     }
                     _ => {
-                        // Too late: the worker leaves it to the template.
-                        state.give_up();
+                        state.give_up(ENDED);
                         state
                     }
                 },
@@ -160,42 +189,49 @@ impl Queue {
         }
     }
 
-    /// Waits for something that the worker is to do. Questions come first: somebody waits for them.
+    /// Waits for something that the worker is to do. Questions come first, because somebody waits for them, but one
+    /// after the other they hold no caption up.
     pub fn work(&self) -> Work {
         let mut state = self.lock();
         loop {
             if !state.running {
                 return Work::Stop;
             }
-            let cancel = Cancel::new();
-            if let Some(question) = state.questions.pop_front() {
-                state.answering = Some(cancel.clone());
-                return Work::Answer(Box::new(question), cancel);
-            }
-            if let Some(job) = state.waiting.pop_front() {
-                state.writing = Some((job.number, cancel.clone()));
-                let deadline = state.deadline;
+            let captions_turn = state.answered && !state.waiting.is_empty();
+            if !captions_turn && let Some(question) = state.questions.pop_front() {
+                state.answered = true;
+                let until = state.deadline_of_question();
+                let limit = state.begin(None, until);
                 drop(state);
                 self.changed.notify_all();
-                return Work::Caption(Box::new(job), cancel, deadline);
+                return Work::Answer(Box::new(question), limit);
+            }
+            if let Some(job) = state.waiting.pop_front() {
+                state.answered = false;
+                let until = state.deadline_of_caption(job.number);
+                let limit = state.begin(Some(job.number), until);
+                drop(state);
+                self.changed.notify_all();
+                return Work::Caption(Box::new(job), limit);
             }
             state = self.wait(state);
         }
     }
 
+    /// Why the template is to do what the worker has in hand, where the worker was told to leave it.
+    pub fn given_up(&self) -> Option<&'static str> {
+        self.lock().in_hand.as_ref()?.given_up
+    }
+
     /// A caption was written; `None` where there was nothing to say. Whether anybody still waits for it.
     pub fn written(&self, number: u64, written: Option<Written>) -> bool {
         let mut state = self.lock();
-        state.writing = None;
-        let place = state.out.iter_mut().find_map(|entry| match entry {
-            Entry::Caption(of, place) if *of == number => Some(place),
-            _ => None,
-        });
-        let Some(place) = place else { return false };
+        state.in_hand = None;
+        let Some(place) = state.places().find(|place| place.number == number) else { return false };
         let written = written.map(Box::new);
         let took =
             written.as_ref().map(|written| (written.job.asked.elapsed(), written.reply.fallback.is_some()));
-        *place = Some(written);
+        place.written = Some(written);
         if let Some((took, fallback)) = took {
             state.counts.written(took, fallback);
         }
@@ -206,8 +242,8 @@ impl Queue {
 
     /// Whether a caption of this number is still waited for.
     pub fn wants(&self, number: u64) -> bool {
-        let is_it = |entry: &Entry| matches!(entry, Entry::Caption(of, None) if *of == number);
-        self.lock().out.iter().any(is_it)
+        let mut state = self.lock();
+        state.running && state.places().any(|place| place.number == number && place.written.is_none())
     }
 
     /// Asks the worker a question; `false`: too many wait, or it does not run.
@@ -216,17 +252,24 @@ impl Queue {
         if !state.running || state.questions.len() >= MOST_QUESTIONS {
             return false;
         }
+        state.asked += 1;
         state.questions.push_back(question);
         drop(state);
         self.changed.notify_all();
         true
     }
 
-    /// A question was dealt with.
+    /// A question has an answer.
     pub fn answered(&self) {
         let mut state = self.lock();
-        state.answering = None;
+        state.in_hand = None;
         state.counts.answers += 1;
+    }
+
+    /// Who asked was told.
+    pub fn told(&self) {
+        self.lock().dealt += 1;
+        self.changed.notify_all();
     }
 
     /// Pushing came to an end, or writing: the streaming thread hears of it.
@@ -247,19 +290,17 @@ impl Queue {
     pub fn flush(&self, flushing: bool) -> Vec<gst::Event> {
         let mut state = self.lock();
         state.flushing = flushing;
-        (state.failed, state.deadline) = (None, None);
-        let dropped = state.waiting.iter().map(|job| job.merged).sum::<u64>();
-        state.counts.flushed += dropped;
+        (state.failed, state.reached) = (None, None);
+        state.counts.flushed += state.unwritten();
         state.waiting.clear();
-        if let Some((_, cancel)) = state.writing.take() {
-            state.counts.flushed += 1;
-            cancel.cancel();
+        if let Some(writing) = state.in_hand.as_ref().filter(|in_hand| in_hand.caption.is_some()) {
+            writing.cancel.cancel();
         }
         let out = std::mem::take(&mut state.out);
         drop(state);
         self.changed.notify_all();
         let event = |entry| match entry {
-            Entry::Event(event) => Some(event),
+            Entry::Event(event) | Entry::End(event, _) => Some(event),
             Entry::Caption(..) | Entry::Gap(..) => None,
         };
         out.into_iter().filter_map(event).collect()
@@ -269,6 +310,7 @@ impl Queue {
     pub fn start(&self) {
         let mut state = self.lock();
         state.running = true;
+        (state.asked, state.dealt, state.answered) = (0, 0, false);
         state.counts = Counts::default();
     }
 
@@ -276,11 +318,8 @@ impl Queue {
     pub fn stop(&self) -> Vec<Question> {
         let mut state = self.lock();
         state.running = false;
-        if let Some(cancel) = state.answering.take() {
-            cancel.cancel();
-        }
-        if let Some((_, cancel)) = state.writing.take() {
-            cancel.cancel();
+        if let Some(in_hand) = &state.in_hand {
+            in_hand.cancel.cancel();
         }
         let questions = std::mem::take(&mut state.questions);
         drop(state);
@@ -291,7 +330,6 @@ impl Queue {
     /// Counts since the start, and the captions that are under way.
     pub fn counts(&self) -> (Counts, u64) {
         let state = self.lock();
-        let pending = state.out.iter().filter(|entry| matches!(entry, Entry::Caption(_, None))).count();
-        (state.counts.clone(), pending as u64)
+        (state.counts.clone(), state.unwritten())
     }
 }

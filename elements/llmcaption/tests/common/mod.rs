@@ -112,6 +112,18 @@ impl Bench {
         panic!("no caption came");
     }
 
+    /// The texts and details of the warnings that are on the bus.
+    pub fn warnings(&self) -> Vec<(String, gst::Structure)> {
+        let all = std::iter::from_fn(|| self.bus.pop_filtered(&[gst::MessageType::Warning]));
+        let told = |message: gst::Message| match message.view() {
+            gst::MessageView::Warning(warning) => {
+                Some((warning.error().to_string(), warning.details().map(|d| d.to_owned())?))
+            }
+            _ => None,
+        };
+        all.filter_map(told).collect()
+    }
+
     /// The structures of the element messages of this name that are on the bus; others are left out.
     pub fn messages(&self, name: &str) -> Vec<gst::Structure> {
         let all = std::iter::from_fn(|| self.bus.pop_filtered(&[gst::MessageType::Element]));
@@ -206,7 +218,7 @@ pub fn opens(element: &LlmCaption, writes: impl Captioner + Clone + 'static) {
     element.set_opener(Arc::new(move |_| {
         let template = Template::new(Catalogue::of("en").unwrap());
         let captioner = Box::new(writes.lock().unwrap().clone());
-        Ok(Opened { captioner, template: Box::new(template) })
+        Ok(Opened { captioner, template: Box::new(template), note: None })
     }));
 }
 
@@ -250,6 +262,11 @@ impl Slow {
             std::thread::sleep(Duration::from_millis(5));
         }
         panic!("{} requests were given up, expected {requests}", self.cancelled());
+    }
+
+    /// Begins to count anew.
+    pub fn forget(&self) {
+        *self.inner.0.lock().unwrap() = Held::default();
     }
 
     pub fn cancelled(&self) -> usize {
