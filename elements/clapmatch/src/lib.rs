@@ -27,7 +27,8 @@
 //! Element message `audio-event`, always posted, before the output that it belongs to: `id, type=start|update|end, label,
 //! score, peak-score, level, channel, onset, offset, timestamp, running-time, stream-time, duration, utc`. The times from
 //! `timestamp` on describe the stretch from the onset to the offset (or to the end of the last window); `utc` (nanoseconds
-//! since 1970) is there where the audio had a `GstReferenceTimestampMeta` in UTC. What is not known is left out.
+//! since 1970) is there where the audio had a `GstReferenceTimestampMeta` in UTC, and `names` (a list of structures of
+//! `language` and `text`) where `labels-file` has them. What is not known is left out.
 //!
 //! An event that started always ends: at its offset, when its label is removed, with other embeddings or another segment,
 //! at EOS, at a flush (downstream is told with the next output), in a gap of more than a second, and with PAUSED→READY

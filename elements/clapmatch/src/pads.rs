@@ -292,6 +292,9 @@ impl ClapMatch {
             let text = format!("the thresholds stay as they were: {warning}");
             gst::element_warning!(obj, gst::LibraryError::Settings, ("{}", text));
         }
+        for doubt in todo.doubts.drain(..) {
+            gst::element_warning!(obj, gst::LibraryError::Settings, ("{}", doubt));
+        }
         for structure in todo.messages.drain(..) {
             gst::debug!(CAT, imp = self, "{structure}");
             // Without a bus nobody reads messages.

@@ -63,6 +63,22 @@ pub enum ListenError {
         /// What is wrong with it.
         source: LabelError,
     },
+    /// The file of labels holds no list of them.
+    #[error("labels-file {path}: {}", without_place(source))]
+    ListFile {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: LabelError,
+    },
+    /// The lists of labels and labels-file do not go together.
+    #[error("labels-file {path} and labels together: {source}")]
+    Together {
+        /// Path of the file, whose labels come first.
+        path: PathBuf,
+        /// What is wrong with both.
+        source: LabelError,
+    },
     /// The package cannot compare with it.
     #[error(transparent)]
     Match(#[from] MatchError),
@@ -82,6 +98,14 @@ pub enum ListenError {
     /// The code that reads labels panicked.
     #[error("reading the labels panicked; this is a bug")]
     Panic,
+}
+
+/// The error without `labels file: `, where the file's path stands before it.
+fn without_place(error: &LabelError) -> String {
+    match error {
+        LabelError::File(error) => error.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// The stream whose embeddings are compared.
@@ -104,6 +128,8 @@ pub struct Prepared {
     pub package: Arc<Package>,
     /// How long it took.
     pub took: Duration,
+    /// What the user may have meant otherwise.
+    pub doubts: Vec<String>,
 }
 
 /// A package and what labels are made of in it.
@@ -139,7 +165,10 @@ pub fn prepare(target: &Target, listen: &Listen, open: &mut Option<Open>) -> Res
         let (space, expected, found) = (target.space.clone(), matcher.dim(), target.dim);
         return Err(ListenError::Dim { space, expected, found });
     }
-    Ok(Prepared { matcher, package: package.clone(), took: began.elapsed() })
+    let lists = [("labels", &listen.labels), ("background", &listen.background)];
+    let doubts = lists.into_iter().filter_map(|(property, text)| commas(property, text.as_deref()?, package));
+    let doubts = doubts.collect();
+    Ok(Prepared { matcher, package: package.clone(), took: began.elapsed(), doubts })
 }
 
 /// The package of the stream: one that is open in this process, else the one that the user names.
@@ -184,13 +213,17 @@ fn labels(listen: &Listen, package: &Package) -> Result<Option<LabelList>, Liste
     let of = |property| move |source| ListenError::List { property, source };
     let written = listen.labels.as_deref().map(LabelList::parse).transpose().map_err(of("labels"))?;
     let read = match &listen.labels_file {
-        Some(path) => Some(LabelList::from_json(&read(path)?).map_err(of("labels-file"))?),
+        Some(path) => {
+            let of_file = |source| ListenError::ListFile { path: path.clone(), source };
+            Some(LabelList::from_json(&read(path)?).map_err(of_file)?)
+        }
         None => None,
     };
     Ok(match (read, written) {
         (Some(read), Some(written)) => {
             let both = read.iter().chain(written.iter()).map(|label| (**label).clone()).collect();
-            Some(LabelList::new(both).map_err(of("labels and labels-file together"))?)
+            let path = listen.labels_file.clone().unwrap_or_default();
+            Some(LabelList::new(both).map_err(|source| ListenError::Together { path, source })?)
         }
         (None, None) => match &package.manifest().label_embeddings {
             // A class has no cosine: the table is what can be compared then.
@@ -221,6 +254,22 @@ fn read(path: &Path) -> Result<String, ListenError> {
         return Err(ListenError::FileSize { path: path.to_owned(), found: metadata.len(), limit: LIMIT });
     }
     std::fs::read_to_string(path).map_err(failed)
+}
+
+/// What to say of a list that has commas and no semicolon. It is one label all the same: a sentence may have a comma.
+fn commas(property: &str, text: &str, package: &Package) -> Option<String> {
+    if text.contains(';') || !text.contains(',') {
+        return None;
+    }
+    // Classes of AudioSet are called so.
+    let table = package.manifest().label_embeddings.iter().flat_map(|table| &table.labels);
+    let mut known = package.classes().into_iter().flatten().chain(table);
+    if known.any(|known| known.eq_ignore_ascii_case(text.trim())) {
+        return None;
+    }
+    let meant: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let meant = meant.join(";");
+    Some(format!("{property}={text:?} is one label; several have ; between them: {property}={meant:?}"))
 }
 
 /// A list of texts with `;` between them.

@@ -70,6 +70,7 @@ pub fn record(change: &Change, times: &EventTimes) -> EventRecord {
             Change::End(..) => EventType::End,
         },
         label: event.label.text.clone(),
+        names: event.label.names.clone(),
         score: f64::from(event.score),
         peak_score: f64::from(event.peak_score),
         level: event.level.map(f64::from),

@@ -78,6 +78,8 @@ struct Tally {
 pub struct Todo {
     /// Warnings to post.
     pub warnings: Vec<SettingsError>,
+    /// What the user may have meant otherwise: warnings too.
+    pub doubts: Vec<String>,
     /// Structures of element messages to post.
     pub messages: Vec<gst::Structure>,
     /// Lines for whoever listens in.
@@ -111,7 +113,7 @@ impl Stream {
         todo: &mut Todo,
     ) -> Result<(), SettingsError> {
         let rules = wishes.settings.rules();
-        let Prepared { matcher, package, took } = prepared;
+        let Prepared { matcher, package, took, doubts } = prepared;
         let labels: Vec<String> = matcher.labels().texts().map(str::to_owned).collect();
         let changes = match &mut self.listening {
             Some(listening) => {
@@ -126,6 +128,7 @@ impl Stream {
                 Vec::new()
             }
         };
+        todo.doubts.extend(doubts);
         let mut message = gst::Structure::new_empty("labels-changed");
         message.set_value("labels", value_array(labels));
         todo.messages.push(message);

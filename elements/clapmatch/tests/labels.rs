@@ -18,11 +18,15 @@ fn without_labels_the_packages_own_are_listened_for() {
 fn a_bad_list_is_an_error_at_the_start() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), r#"[{"label": "low tone", "treshold": 0.5}]"#).unwrap();
+    let path = file.path().to_str().unwrap();
+    let unknown_key =
+        format!("labels-file {path}: entry 1: unknown key \"treshold\"; near it: \"threshold\"");
     for (property, value, expected) in [
         ("labels", "low tone;;noise", "labels: label 2 is empty"),
         ("labels", "low tone;Low_Tone", "is label 1 again"),
         ("labels", "low tune", "low tone"),
-        ("labels-file", file.path().to_str().unwrap(), "treshold"),
+        ("labels", "!", "labels: label 1 (\"!\") has no letter or digit"),
+        ("labels-file", path, &unknown_key),
         ("labels-file", "/nowhere/labels.json", "/nowhere/labels.json"),
         ("labels-file", "/", "not a regular file"),
         ("background", "a;a", "background: label 2"),
@@ -112,6 +116,68 @@ fn both_lists_add_up() {
     let mut bench = Bench::new("ANY", &[("labels", "high tone"), ("labels-file", path)]);
     bench.hear(&["low tone", "noise", "high tone"]);
     assert_eq!(bench.events().len(), 5);
+}
+
+#[test]
+fn every_error_of_a_labels_file_names_the_file_and_what_was_expected_and_found() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    for (json, expected) in [
+        ("{", "not JSON: "),
+        ("3", "expected a list of labels, found a number"),
+        (r#"["low tone", 3]"#, "entry 2: expected a string or an object, found a number"),
+        (r#"[{"label": "low tone", "threshold": 7}]"#, "entry 1: key \"threshold\": expected "),
+        (r#"[{"name": {"en": "Low tone"}}]"#, "entry 1: key \"label\" is missing"),
+        (r#"["low tone", "LOW_TONE"]"#, "label 2 (\"LOW_TONE\") is label 1 again"),
+        (r#"["low tone", " "]"#, "label 2 is empty"),
+        (r#"["..."]"#, "label 1 (\"...\") has no letter or digit"),
+        ("[]", "no label is given"),
+    ] {
+        std::fs::write(file.path(), json).unwrap();
+        let mut bench = Bench::new("ANY", &[("labels-file", path)]);
+        let window = bench.window("low tone", s(0.0));
+        assert_eq!(bench.h.push(window), Err(gst::FlowError::Error), "{json}");
+        let (_, text) = bench.complaint().unwrap();
+        assert!(text.contains(&format!("labels-file {path}: {expected}")), "{json}: {text}");
+    }
+    std::fs::write(file.path(), r#"["low tone"]"#).unwrap();
+    let mut bench = Bench::new("ANY", &[("labels-file", path), ("labels", "noise;Low Tone")]);
+    let window = bench.window("low tone", s(0.0));
+    assert_eq!(bench.h.push(window), Err(gst::FlowError::Error));
+    let (_, text) = bench.complaint().unwrap();
+    let expected = format!("labels-file {path} and labels together: label 3 (\"Low Tone\") is label 1 again");
+    assert!(text.contains(&expected), "{text}");
+}
+
+#[test]
+fn a_list_with_commas_is_one_label_and_a_warning_says_so() {
+    let towers = Package::open(&common::folder("tiny-tokens"), false).unwrap();
+    let low = common::embedding(&common::tiny_clip(), "low tone");
+    for (property, list, expected) in [
+        (
+            "labels",
+            "dog, low tone",
+            Some(
+                r#"labels="dog, low tone" is one label; several have ; between them: labels="dog;low tone""#,
+            ),
+        ),
+        ("background", "dog,noise", Some(r#"background="dog,noise" is one label"#)),
+        ("labels", "a dog, barking;low tone", None),
+        ("labels", "low tone", None),
+    ] {
+        let mut bench =
+            Bench::of(towers.clone(), Output::Clip, "ANY", &[("labels", "low tone"), ("prompt", "{}")]);
+        bench.element.set_property(property, list);
+        bench.h.push(common::buffer(&low, s(0.0), s(2.0))).unwrap();
+        let complaint = bench.complaint();
+        match (expected, &complaint) {
+            (None, None) => {}
+            (Some(expected), Some((gst::MessageType::Warning, text))) => {
+                assert!(text.contains(expected), "{text}");
+            }
+            _ => panic!("{property}={list}: {complaint:?}"),
+        }
+    }
 }
 
 #[test]

@@ -83,6 +83,14 @@ pub enum LabelError {
         /// Which.
         entry: usize,
     },
+    /// Nothing that a person would say.
+    #[error("label {entry} ({label:?}) has no letter or digit; was the list left empty?")]
+    NoWord {
+        /// Which.
+        entry: usize,
+        /// Its text.
+        label: String,
+    },
     /// The same label twice (case, spaces and underscores make no difference).
     #[error("label {entry} ({label:?}) is label {first} again")]
     Duplicate {
@@ -192,6 +200,9 @@ impl LabelList {
             if form.is_empty() {
                 return Err(LabelError::Empty { entry });
             }
+            if !says_something(&form) {
+                return Err(LabelError::NoWord { entry, label: shown(&label.text) });
+            }
             if let Some(first) = seen.insert(form, entry) {
                 return Err(LabelError::Duplicate { entry, first, label: shown(&label.text) });
             }
@@ -234,6 +245,12 @@ impl<'a> IntoIterator for &'a LabelList {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// Whether there is more than punctuation: a letter, a digit, or the place where a prompt template has its label. Of what is
+/// not ASCII (a picture of a dog) the text tower knows whether it says anything.
+fn says_something(text: &str) -> bool {
+    text.contains("{}") || text.chars().any(|c| c.is_alphanumeric() || !c.is_ascii())
 }
 
 fn check_texts(entry: usize, label: &Label) -> Result<(), LabelError> {
@@ -290,6 +307,8 @@ mod tests {
             ("dog;siren;", "label 3 is empty"),
             (";", "label 1 is empty"),
             ("dog; _ ", "label 2 is empty"),
+            ("!", "label 1 (\"!\") has no letter or digit; was the list left empty?"),
+            ("dog;-, ...", "label 2 (\"-, ...\") has no letter or digit; was the list left empty?"),
             ("dog;siren;Dog", "label 3 (\"Dog\") is label 1 again"),
             ("dog_bark;dog  bark", "label 2 (\"dog  bark\") is label 1 again"),
             (
