@@ -29,6 +29,24 @@ fn an_event_has_the_fields_of_the_design() {
 }
 
 #[test]
+fn names_by_language_are_in_the_message_and_in_the_meta() {
+    use gst_listen_common::result_meta::{EventRecord, WindowResult};
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), r#"[{"label": "low tone", "name": {"de": "tiefer Ton", "fr": "son grave"}}]"#)
+        .unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut bench = Bench::new("tensor/strided", &[("labels-file", path)]);
+    bench.hear(&["low tone"]);
+    let told = |event: &EventRecord| {
+        event.names.iter().map(|(language, name)| format!("{language} {name}")).collect::<Vec<_>>()
+    };
+    let message = EventRecord::from_structure(&bench.messages("audio-event")[0]).unwrap();
+    assert_eq!(told(&message), ["de tiefer Ton", "fr son grave"]);
+    let result = WindowResult::from_buffer(&bench.h.pull().unwrap()).unwrap();
+    assert_eq!(told(&result.events[0]), ["de tiefer Ton", "fr son grave"]);
+}
+
+#[test]
 fn level_and_time_of_day_come_from_the_window() {
     let mut bench = Bench::new("ANY", &[LABELS]);
     let mut window = bench.window("low tone", s(10.0));

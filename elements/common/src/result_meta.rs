@@ -4,6 +4,7 @@
 //! [`EVENT`]. Lists are `GValueArray`s as in the messages of `level`, because plain PyGObject reads those. Labels are
 //! values, never names of fields or structures, and no text of a user becomes a GQuark.
 
+use std::collections::BTreeMap;
 use std::sync::Once;
 
 use gst::glib;
@@ -15,6 +16,8 @@ pub const RESULT: &str = "ListenResult";
 pub const EVENT: &str = "audio-event";
 /// Name of the structure of one label's score.
 pub const SCORE: &str = "score";
+/// Name of the structure of what people of one language call a label.
+pub const NAME: &str = "name";
 
 /// What happened to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +58,8 @@ pub struct EventRecord {
     pub kind: EventType,
     /// The label.
     pub label: String,
+    /// What people call it, by language, where the list of labels says it.
+    pub names: BTreeMap<String, String>,
     /// Score of the last window.
     pub score: f64,
     /// Highest score so far.
@@ -82,7 +87,7 @@ pub struct EventRecord {
 impl EventRecord {
     /// The structure of message `audio-event`; a time that is not known is left out.
     pub fn to_structure(&self) -> gst::Structure {
-        gst::Structure::builder(EVENT)
+        let mut s = gst::Structure::builder(EVENT)
             .field("id", self.id)
             .field("type", self.kind.as_str())
             .field("label", &self.label)
@@ -97,7 +102,15 @@ impl EventRecord {
             .field_if_some("stream-time", self.stream_time)
             .field("duration", self.duration)
             .field_if_some("utc", self.utc)
-            .build()
+            .build();
+        if !self.names.is_empty() {
+            // Languages are values too: a user wrote them.
+            let names = self.names.iter().map(|(language, text)| {
+                gst::Structure::builder(NAME).field("language", language).field("text", text).build()
+            });
+            s.set_value("names", value_array(names));
+        }
+        s
     }
 
     /// Reads it back; `None` where a field is missing or of another type.
@@ -105,10 +118,13 @@ impl EventRecord {
         if !s.has_name(EVENT) {
             return None;
         }
+        let names = if s.has_field("names") { structures(s, "names")? } else { Vec::new() };
+        let names = names.iter().map(|name| Some((name.get("language").ok()?, name.get("text").ok()?)));
         Some(EventRecord {
             id: s.get("id").ok()?,
             kind: EventType::parse(s.get("type").ok()?)?,
             label: s.get("label").ok()?,
+            names: names.collect::<Option<_>>()?,
             score: s.get("score").ok()?,
             peak_score: s.get("peak-score").ok()?,
             level: s.get_optional("level").ok()?,
@@ -321,6 +337,7 @@ mod tests {
                 id: 12,
                 kind: EventType::End,
                 label: label.into(),
+                names: BTreeMap::from([("de".into(), "Hund".into()), (label.into(), label.into())]),
                 score: 0.25,
                 peak_score: 0.75,
                 level: None,
@@ -352,7 +369,11 @@ mod tests {
     #[test]
     fn an_event_has_the_fields_of_the_design_in_their_order() {
         gst::init().unwrap();
-        let structure = result("dog").events[0].to_structure();
+        let mut event = result("dog").events.remove(0);
+        let with_names = event.to_structure();
+        assert_eq!(with_names.fields().last().map(|field| field.as_str()), Some("names"));
+        event.names.clear();
+        let structure = event.to_structure();
         let fields: Vec<&str> = structure.fields().map(|field| field.as_str()).collect();
         let expected = "id type label score peak-score channel onset offset timestamp running-time duration";
         assert_eq!(fields.join(" "), expected);
@@ -365,6 +386,9 @@ mod tests {
         let mut wrong = result("dog").to_structure();
         wrong.set("channel", "left");
         assert_eq!(WindowResult::from_structure(&wrong), None);
+        let mut wrong = result("dog").events[0].to_structure();
+        wrong.set("names", "dog");
+        assert_eq!(EventRecord::from_structure(&wrong), None);
         assert_eq!(WindowResult::from_structure(&gst::Structure::new_empty(RESULT)), None);
     }
 

@@ -1,6 +1,5 @@
 //! What comes in: embeddings with metas, or lines of JSON.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gst::ClockTime;
@@ -58,28 +57,15 @@ pub fn embedding(
 }
 
 /// The events of a result, in order; `stream_time` turns the stream's timestamps into it.
-///
-/// The meta carries one name a label, in clapmatch's `language`: it stands where no name in ours is known.
 pub fn sounds(result: &WindowResult, stream_time: impl Fn(ClockTime) -> u64) -> Vec<Sound> {
-    let names: BTreeMap<&str, &str> =
-        result.scores.iter().map(|score| (score.label.as_str(), score.name.as_str())).collect();
-    let sounds = result.events.iter().map(|record| {
-        let name = names.get(record.label.as_str()).filter(|name| **name != record.label);
-        let names = name.map(|name| ("en".to_owned(), (*name).to_owned())).into_iter().collect();
-        sound(record, names, &stream_time)
-    });
-    sounds.collect()
+    result.events.iter().map(|record| sound(record, &stream_time)).collect()
 }
 
-fn sound(
-    record: &EventRecord,
-    names: BTreeMap<String, String>,
-    stream_time: impl Fn(ClockTime) -> u64,
-) -> Sound {
+fn sound(record: &EventRecord, stream_time: impl Fn(ClockTime) -> u64) -> Sound {
     Sound {
         id: record.id,
         label: record.label.clone(),
-        names,
+        names: record.names.clone(),
         score: record.score as f32,
         peak: record.peak_score as f32,
         level: record.level.map(|level| level as f32),
@@ -87,6 +73,13 @@ fn sound(
         onset: stream_time(record.onset),
         offset: record.offset.map(&stream_time),
         at: stream_time(record.timestamp.saturating_add(record.duration)),
-        utc: None,
+        utc: record.utc.and_then(time_of_day),
     }
+}
+
+/// Nanoseconds since 1970 as RFC 3339, to the second.
+fn time_of_day(utc: u64) -> Option<String> {
+    let seconds = i64::try_from(utc / 1_000_000_000).ok()?;
+    let time = gst::glib::DateTime::from_unix_utc(seconds).ok()?;
+    Some(time.format("%Y-%m-%dT%H:%M:%SZ").ok()?.into())
 }

@@ -5,12 +5,12 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use common::embeddings::window;
 use common::{Bench, Caption, s};
 use gst::glib;
 use gst::prelude::*;
 use gst_check::Harness;
 use gst_listen_common::caps::{EmbeddingCaps, EmbeddingKind};
-use gst_listen_common::result_meta::{EventRecord, EventType, WindowResult};
 use gst_listen_common::window_meta::WindowMeta;
 use gst_listen_llmcaption::LlmCaption;
 use listen_package::{Output, Package};
@@ -73,45 +73,6 @@ fn loaded(bench: &Bench) -> (gst::ProgressType, String) {
             return (kind, text.to_owned());
         }
     }
-}
-
-/// A window of a second with one value all over, in which an event begins and ends.
-fn window(id: u64, label: &str, value: f32, at: f64, rows: usize) -> gst::Buffer {
-    let bytes: Vec<u8> = (0..16 * rows).flat_map(|_| value.to_le_bytes()).collect();
-    let mut buffer = gst::Buffer::from_mut_slice(bytes);
-    let record = EventRecord {
-        id,
-        kind: EventType::End,
-        label: label.into(),
-        score: 0.8,
-        peak_score: 0.9,
-        level: None,
-        channel: -1,
-        onset: s(at),
-        offset: Some(s(at + 0.5)),
-        timestamp: s(at),
-        running_time: None,
-        stream_time: None,
-        duration: s(0.5),
-        utc: None,
-    };
-    let result = WindowResult {
-        timestamp: s(at),
-        running_time: None,
-        stream_time: None,
-        duration: s(1.0),
-        step: s(1.0),
-        utc: None,
-        channel: -1,
-        level: None,
-        scores: Vec::new(),
-        events: vec![record],
-    };
-    let inner = buffer.get_mut().unwrap();
-    inner.set_pts(s(at));
-    inner.set_duration(s(1.0));
-    result.attach(inner).unwrap();
-    buffer
 }
 
 fn hear(bench: &mut Bench, id: u64, label: &str, value: f32, at: f64) -> (Caption, gst::Structure) {

@@ -80,6 +80,28 @@ fn embeddings_alone_are_kept_and_move_time_but_the_template_says_nothing() {
 }
 
 #[test]
+fn names_by_language_come_with_the_embeddings_as_they_do_with_lines() {
+    use common::embeddings::{named, window_of};
+    let names = [("de", "Beifall"), ("en", "clapping hands")];
+    for (language, text) in [("de", "Zu hören ist: Beifall."), ("en", "You can hear clapping hands.")] {
+        let mut bench = bare(&[("language", language)]);
+        let mut record = named(1, "applause", 1.0);
+        record.names = names.iter().map(|(language, name)| ((*language).into(), (*name).into())).collect();
+        bench.h.push(window_of(record, 0.5, 1)).unwrap();
+        assert_eq!(bench.caption().text, text);
+    }
+    // And the time of day goes into the evidence.
+    let server = Server::new(|_, _| Answer::Words("Applause.".into()));
+    let mut bench = bare(&[("backend", "http"), ("url", &server.url)]);
+    let mut record = named(1, "applause", 1.0);
+    record.utc = Some(1_767_323_045_250_000_000);
+    bench.h.push(window_of(record, 0.5, 1)).unwrap();
+    bench.caption();
+    let body = server.bodies.lock().unwrap()[0].clone();
+    assert!(body.contains("2026-01-02T03:04:05Z"), "{body}");
+}
+
+#[test]
 fn buffers_that_are_no_embeddings_are_an_error_that_names_both_sides() {
     let mut bench = bare(&[]);
     let mut buffer = gst::Buffer::from_mut_slice(vec![0u8; 63]);

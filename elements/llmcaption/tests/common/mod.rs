@@ -1,6 +1,7 @@
 //! A llmcaption that hears lines of JSON, and what comes out of it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod embeddings;
 pub mod server;
 
 use std::sync::{Arc, Condvar, Mutex};
