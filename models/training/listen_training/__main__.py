@@ -56,7 +56,21 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from . import attribution, audio, captions_train, config, data, finish, mixer, pool, probe, tower, train, words
+    from . import (
+        attribution,
+        audio,
+        captions_train,
+        config,
+        data,
+        finish,
+        mixer,
+        pool,
+        probe,
+        rendered,
+        tower,
+        train,
+        words,
+    )
     from .teacher import class_names
 
     cfg = config.load(args.config)
@@ -76,12 +90,13 @@ def main():
     if cfg.both:
         clips = clips.with_(val)
     speech = names.index("speech") if "speech" in names else -1
+    table = words.table()
+    made = rendered.make(work / "rendered", cfg.pool.rendered, words.spoken(table), cfg.pool.workers, cfg.seed)
     writers = data.start_pool(
-        work / "pool", cfg.teacher, clips, main_labels, speech, cfg.pool.shards, cfg.pool.workers, cfg.seed
+        work / "pool", cfg.teacher, clips, main_labels, speech, made, cfg.pool.shards, cfg.pool.workers, cfg.seed
     )
 
     stage("words")
-    table = words.table()
     encoder = words.SentenceEncoder()
     vocab = words.vocabulary(encoder.folder / "tokenizer.json")
     classes = class_names(cfg.teacher) if cfg.teacher else []
@@ -140,7 +155,7 @@ def main():
         writer.join()
     labels = [names[k] for k in main_labels]
     draws = np.random.default_rng([cfg.seed, 5])
-    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech)
+    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech, made)
     figures = finish.finish(args.out, work, student, text, labels, clips, mix, val, val_set, cfg, main_name)
     attribution.write(args.out / "ATTRIBUTION.csv", clips.rows)
     if cfg.captions.steps:

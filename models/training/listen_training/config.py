@@ -43,10 +43,11 @@ class Audio:
 
 @dataclass
 class Pool:
-    """The pool of mixes."""
+    """The pool of mixes. `rendered`: recordings that Csound and eSpeak NG make of random numbers, as unrelated sound."""
 
     shards: int = 96
     workers: int = 2
+    rendered: int = 0
 
 
 @dataclass

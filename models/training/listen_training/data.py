@@ -75,8 +75,8 @@ def teach(teacher_folder, clips):
     return np.concatenate(vectors), np.asarray(owner)
 
 
-def start_pool(folder, teacher_folder, clips, main, speech, shards, workers, seed):
-    """Starts the processes that write the pool; returns them. `named`: the numbers of the labels that the mixer knows."""
+def start_pool(folder, teacher_folder, clips, main, speech, rendered, shards, workers, seed):
+    """Starts the processes that write the pool; returns them. `rendered`: waveforms that programs made (rendered.py)."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     context = get_context("fork")
@@ -90,6 +90,7 @@ def start_pool(folder, teacher_folder, clips, main, speech, shards, workers, see
             clips.folds,
             main,
             speech,
+            rendered,
             shards,
             worker,
             workers,

@@ -79,12 +79,13 @@ def rms(x, on=None):
 class Mixer:
     """Draws mixes from labelled clips."""
 
-    def __init__(self, clips, labels, folds, main, rng, speech=-1):
+    def __init__(self, clips, labels, folds, main, rng, speech=-1, rendered=()):
         """`clips` waveforms, `labels` their label's number, `folds` (for the probes), `main` numbers of main labels.
 
-        `speech` is the label (or -1) of spoken words, several of which are said in a row.
+        `speech` is the label (or -1) of spoken words, several of which are said in a row; `rendered` further unrelated
+        sound, which half of the strangers are drawn from.
         """
-        self.speech = speech
+        self.speech, self.rendered = speech, rendered
         self.rng, self.clips, self.labels, self.folds = rng, clips, np.asarray(labels), np.asarray(folds)
         self.by_label = {k: np.flatnonzero(self.labels == k) for k in sorted(set(labels))}
         self.main = [k for k in main if k in self.by_label]
@@ -122,6 +123,8 @@ class Mixer:
     def stranger(self):
         """(samples, label): sound that bears no main label and fills the window: talk, music, drums, single noises."""
         rng = self.rng
+        if len(self.rendered) and rng.random() < 0.5:
+            return self.from_rendered(), STRANGE
         kind, x = rng.random(), None
         if kind < 0.26 and self.speech in self.by_label:
             x, label = self.row(self.by_label[self.speech], False)
@@ -135,6 +138,17 @@ class Mixer:
             return x, label
         makers = (synth.tune, synth.babble, synth.drums, synth.cymbals, synth.chimes, synth.sweeps)
         return makers[rng.integers(len(makers))](rng, SAMPLES), STRANGE
+
+    def from_rendered(self):
+        """[samples] of one or two of the rendered recordings."""
+        rng, out = self.rng, np.zeros(SAMPLES, np.float32)
+        for level in [1.0] if rng.random() < 0.7 else [1.0, 10 ** rng.uniform(-0.8, 0)]:
+            x = synth.faster(self.rendered[rng.integers(len(self.rendered))], rng.uniform(0.8, 1.3))
+            start = int(rng.integers(max(1, len(x) - SAMPLES + 1)))
+            x = ramped(x[start : start + SAMPLES])
+            at = int(rng.integers(SAMPLES - len(x) + 1))
+            out[at : at + len(x)] += x * np.float32(level)
+        return synth.bent(rng, out) if rng.random() < 0.1 else out
 
     def stranger_for(self, n):
         """`n` samples of unrelated sound, through some filter and in some room."""

@@ -92,6 +92,13 @@ def augment(mel, rng):
     mel = np.maximum(mel + curve[:, None, :].astype(np.float32), np.float32(-15.942385))
     for i in range(batch):
         if rng.random() < 0.5:
+            # As if pitch and size of the source were a little other: up to three bands.
+            by = int(rng.integers(-3, 4))
+            if by > 0:
+                mel[i, :, by:] = mel[i, :, :-by].copy()
+            elif by < 0:
+                mel[i, :, :by] = mel[i, :, -by:].copy()
+        if rng.random() < 0.5:
             n = rng.integers(1, 10)
             f = rng.integers(bands - n)
             mel[i, :, f : f + n] = mel[i].mean()

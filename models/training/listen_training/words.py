@@ -15,6 +15,18 @@ def table():
         return tomllib.load(file)
 
 
+def spoken(table):
+    """All single words of the table, in lower case: what made-up voices say."""
+    left, found = [table], set()
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            found |= {word.lower() for word in value.split() if word.isalpha()}
+        else:
+            left += value.values() if isinstance(value, dict) else value
+    return sorted(found)
+
+
 def kept_out(path):
     """All texts in a TOML file, in lower case: those that judge the model and so must not train it. "" keeps none."""
     if not path:

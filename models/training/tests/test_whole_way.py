@@ -18,6 +18,7 @@ threads = 1
 [pool]
 shards = 2
 workers = 2
+rendered = 5
 [audio]
 steps = 30
 batch = 16
@@ -118,6 +119,17 @@ def test_embeddings_of_the_package_do_not_depend_on_the_batch(made):
     assert np.abs(together - alone).max() < 1e-5
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     assert runner.tokens(mel[:, :96]).shape == (3, 12, 32)
+
+
+def test_rendered_sound_is_sound_and_the_same_again(made, tmp_path):
+    from listen_training import rendered
+
+    kept = sorted((made / "package.work" / "rendered").glob("*.flac"))
+    assert len(kept) == 5
+    again = rendered.make(tmp_path / "again", 2, ["one", "two", "three", "four"], 1, 3)
+    first = rendered.make(made / "package.work" / "rendered", 5, [], 1, 3)
+    assert all(0.5 * 16000 < len(x) <= 8 * 16000 and 0.5 < np.abs(x).max() < 1 for x in first)
+    assert np.array_equal(again[1], first[1])
 
 
 def test_texts_of_any_length_have_unit_vectors(made):
