@@ -1,6 +1,8 @@
 //! What the tests of m2dencode share: frames, a harness, and an encoder that does as it is told.
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
+pub mod chunks;
+
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
