@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pickle
+import shutil
 import time
 from pathlib import Path
 
@@ -50,6 +51,33 @@ def kept(path, make):
         return pickle.load(file)
 
 
+def words_taught(cfg, work, names, classes, table, vocab, without, encoder, log):
+    """What the text tower learns from: phrases, the sentence encoder's vectors of them, and their weights."""
+    from . import words
+
+    heard = dict.fromkeys(n.lower() for n in classes + words.audioset_names(cfg.audioset))
+    phrases = kept(
+        work / "phrases.pkl",
+        lambda: words.tower_phrases(
+            names,
+            list(heard),
+            table,
+            words.whole_words(vocab),
+            cfg.text.phrases,
+            np.random.default_rng(cfg.seed),
+            without,
+        ),
+    )
+    vectors = kept(
+        work / "vectors.pkl",
+        lambda: encoder(
+            phrases, progress=lambda a, b: log({"stage": "words", "embedded": a, "of": b}) if a % 5120 == 0 else None
+        ),
+    )
+    known = {p for label in names for p in words.label_phrases(label, table, without)} | set(heard)
+    return phrases, vectors, np.array([6.0 if p in known else 1.0 for p in phrases])
+
+
 def main():
     args = arguments()
     # Threads that spin while they wait take the processor from everybody else.
@@ -67,6 +95,7 @@ def main():
         pool,
         probe,
         rendered,
+        revive,
         tower,
         train,
         words,
@@ -92,37 +121,24 @@ def main():
     speech = names.index("speech") if "speech" in names else -1
     table = words.table()
     made = rendered.make(work / "rendered", cfg.pool.rendered, words.spoken(table), cfg.pool.workers, cfg.seed)
-    writers = data.start_pool(
-        work / "pool", cfg.teacher, clips, main_labels, speech, made, cfg.pool.shards, cfg.pool.workers, cfg.seed
-    )
+    drawn = cfg.pool.bent if cfg.teacher else 0.0, cfg.pool.shards, cfg.pool.workers, cfg.seed
+    writers = data.start_pool(work / "pool", cfg.teacher, clips, main_labels, speech, made, *drawn)
 
     stage("words")
-    encoder = words.SentenceEncoder()
+    # A package that it begins with keeps its words: the audio side is fitted to them.
+    begun = revive.is_package(cfg.audio.start)
+    encoder = revive.Words(cfg.audio.start) if begun else words.SentenceEncoder()
     vocab = words.vocabulary(encoder.folder / "tokenizer.json")
     classes = class_names(cfg.teacher) if cfg.teacher else []
     without = words.kept_out(cfg.kept_out_words)
     bank = kept(work / "bank.pkl", lambda: words.bank(names, classes, encoder, without))
-    heard = dict.fromkeys(n.lower() for n in classes + words.audioset_names(cfg.audioset))
-    phrases = kept(
-        work / "phrases.pkl",
-        lambda: words.tower_phrases(
-            names,
-            list(heard),
-            table,
-            words.whole_words(vocab),
-            cfg.text.phrases,
-            np.random.default_rng(cfg.seed),
-            without,
-        ),
-    )
-    vectors = kept(
-        work / "vectors.pkl",
-        lambda: encoder(
-            phrases, progress=lambda a, b: log({"stage": "words", "embedded": a, "of": b}) if a % 5120 == 0 else None
-        ),
-    )
-    known = {p for label in names for p in words.label_phrases(label, table, without)} | set(heard)
-    weights = np.array([6.0 if p in known else 1.0 for p in phrases])
+    text = None
+    if begun:
+        args.out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(encoder.folder / "text.onnx", args.out / "text.onnx")
+        shutil.copyfile(encoder.folder / "tokenizer.json", work / "tokenizer.json")
+    else:
+        taught = words_taught(cfg, work, names, classes, table, vocab, without, encoder, log)
 
     stage("probe")
     fitted = None
@@ -146,9 +162,10 @@ def main():
     span = cfg.package.window // pool.COLUMN, cfg.package.hop // pool.COLUMN
     student = train.train(cfg.audio, work, bank, table, val_set, span, fitted, main_labels, cfg.seed, log)
 
-    stage("text")
-    text, tokenizer = tower.train(cfg.text, work, phrases, vectors, weights, encoder, vocab, cfg.seed, log)
-    text = tower.join(cfg.text, text, tokenizer, student.map, phrases, vectors, weights, cfg.seed, log)
+    if not begun:
+        stage("text")
+        text, tokenizer = tower.train(cfg.text, work, *taught, encoder, vocab, cfg.seed, log)
+        text = tower.join(cfg.text, text, tokenizer, student.map, *taught, cfg.seed, log)
 
     stage("package")
     for writer in writers:

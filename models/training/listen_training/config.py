@@ -7,7 +7,11 @@ from pathlib import Path
 
 @dataclass
 class Audio:
-    """The audio side and its training. `start` names a checkpoint (audio.pt) whose averaged weights it begins with."""
+    """The audio side and its training.
+
+    `start` names a checkpoint (audio.pt) whose averaged weights it begins with, or a package made here: then the words stay
+    the package's, and only the audio side learns.
+    """
 
     dim: int = 256
     widths: list = field(default_factory=lambda: [16, 32, 64, 128, 192])
@@ -43,11 +47,15 @@ class Audio:
 
 @dataclass
 class Pool:
-    """The pool of mixes. `rendered`: recordings that Csound and eSpeak NG make of random numbers, as unrelated sound."""
+    """The pool of mixes. `rendered`: recordings that Csound and eSpeak NG make of random numbers, as unrelated sound.
+
+    `bent`: the share of labelled sounds bent so far (an octave up or down, worn) that only the teacher says what they are.
+    """
 
     shards: int = 96
     workers: int = 2
     rendered: int = 0
+    bent: float = 0.0
 
 
 @dataclass
@@ -131,10 +139,13 @@ def load(path):
     raw = tomllib.loads(Path(path).read_text()) if path else {}
     made = build(Config, raw, "")
     # Folders are told from where the file lies.
-    for key in ("teacher", "audioset", "kept_out", "kept_out_words"):
-        value = getattr(made, key)
-        if value and path:
-            setattr(made, key, str((Path(path).resolve().parent / value).resolve()))
+    files = ((made, ("teacher", "audioset", "kept_out", "kept_out_words")), (made.audio, ("start",)), (made.package, ("settings",)))
+    for table, keys in files:
+        for key in keys:
+            if path and getattr(table, key):
+                setattr(table, key, str((Path(path).resolve().parent / getattr(table, key)).resolve()))
+    if made.audio.start and not Path(made.audio.start).exists():
+        raise SystemExit(f"configuration: audio.start {made.audio.start} is not there: expected a package or an audio.pt")
     if made.teacher and not (Path(made.teacher) / "yamnet_spectra_in.tflite").exists():
         raise SystemExit(
             f'configuration: teacher {made.teacher} holds no yamnet_spectra_in.tflite; teacher = "" trains without'

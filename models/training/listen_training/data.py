@@ -75,8 +75,8 @@ def teach(teacher_folder, clips):
     return np.concatenate(vectors), np.asarray(owner)
 
 
-def start_pool(folder, teacher_folder, clips, main, speech, rendered, shards, workers, seed):
-    """Starts the processes that write the pool; returns them. `rendered`: waveforms that programs made (rendered.py)."""
+def start_pool(folder, teacher_folder, clips, main, speech, rendered, bent, shards, workers, seed):
+    """Starts the processes that write the pool; returns them. `rendered`: waveforms that programs made (rendered.py), `bent`: mixer.BENT."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     context = get_context("fork")
@@ -91,6 +91,7 @@ def start_pool(folder, teacher_folder, clips, main, speech, rendered, shards, wo
             main,
             speech,
             rendered,
+            bent,
             shards,
             worker,
             workers,

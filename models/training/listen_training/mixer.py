@@ -9,7 +9,9 @@ COLUMN = 8
 COLUMNS = FRAMES // COLUMN
 SAMPLES = (FRAMES - 1) * audio.HOP
 SOURCES = 4
-NONE, STRANGE = -1, -2  # instead of a label: no source; sounds that bear no main label, of several kinds or of none
+# Instead of a label: no source; sounds that bear no main label, of several kinds or of none; a main sound bent so far that
+# only the teacher may say what it is.
+NONE, STRANGE, BENT = -1, -2, -3
 STEP = 800  # samples: the 50 ms of the rule of when a clip sounds
 GAP = 0.5  # seconds: shorter pauses belong to the sound
 FADE = 160
@@ -79,13 +81,13 @@ def rms(x, on=None):
 class Mixer:
     """Draws mixes from labelled clips."""
 
-    def __init__(self, clips, labels, folds, main, rng, speech=-1, rendered=()):
+    def __init__(self, clips, labels, folds, main, rng, speech=-1, rendered=(), bent=0.0):
         """`clips` waveforms, `labels` their label's number, `folds` (for the probes), `main` numbers of main labels.
 
-        `speech` is the label (or -1) of spoken words, several of which are said in a row; `rendered` further unrelated
+        `bent`: the share of main sounds that are BENT. `speech` is the label (or -1) of spoken words, several of which are said in a row; `rendered` further unrelated
         sound, which half of the strangers are drawn from.
         """
-        self.speech, self.rendered = speech, rendered
+        self.speech, self.rendered, self.bent = speech, rendered, bent
         self.rng, self.clips, self.labels, self.folds = rng, clips, np.asarray(labels), np.asarray(folds)
         self.by_label = {k: np.flatnonzero(self.labels == k) for k in sorted(set(labels))}
         self.main = [k for k in main if k in self.by_label]
@@ -100,8 +102,12 @@ class Mixer:
         pick = int(rng.choice(self.by_label[rng.choice(self.main)]))
         if pick not in self.on:
             self.on[pick] = sounding(self.clips[pick])
-        x, on = place(rng, self.clips[pick], self.on[pick])
-        return x, on, int(self.labels[pick]), int(self.folds[pick])
+        clip, on, label = self.clips[pick], self.on[pick], int(self.labels[pick])
+        if rng.random() < self.bent:
+            speed = 2 ** rng.uniform(-1, 1)
+            clip, label = synth.worn(rng, synth.faster(clip, speed)), BENT
+            on = on[np.minimum((np.arange(len(clip)) * speed).astype(int), len(on) - 1)]
+        return *place(rng, clip, on), label, int(self.folds[pick])
 
     def row(self, picks, same):
         """Some of the clips `picks` one after the other, one of them again and again where `same`: (samples, label)."""

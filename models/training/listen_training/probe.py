@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .mixer import BENT
+
 
 def fit(vectors, owner, labels, folds, main):
     """Probes for each fold, fitted on the others: {fold: (weights [1024, L], bias [L])} with the main labels' numbers."""
@@ -51,7 +53,7 @@ def probabilities(probe, batch):
     mean = (logits * weight[:, None, :, None]).sum(2)
     mean = np.exp(mean - mean.max(-1, keepdims=True))
     mean /= mean.sum(-1, keepdims=True)
-    is_main = np.isin(batch["labels"], probe["main"])
+    is_main = np.isin(batch["labels"], probe["main"]) | (batch["labels"] == BENT)
     on = (batch["activity"] & is_main[:, :, None]).any(1)
     patches = mean.shape[1]
     sure = np.stack([on[:, 6 * p : 6 * p + 12].mean(1) > 0.4 for p in range(patches)], axis=1)

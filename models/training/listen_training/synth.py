@@ -215,3 +215,17 @@ def bent(rng, x):
         a[0], a[-1] = 1, -rng.uniform(0.6, 0.93)
         y = lfilter([1], a, x)
     return (y / (np.abs(y).max() + 1e-9)).astype(np.float32)
+
+
+def worn(rng, x):
+    """`x` as bad recordings and devices give it: a narrow band, an overdriven amplifier, a compressor, some of each."""
+    if rng.random() < 0.6:
+        low, high = rng.choice([0.0, rng.uniform(50, 600)]), rng.choice([8000.0, rng.uniform(1500, 7000)])
+        spectrum, f = np.fft.rfft(x), np.fft.rfftfreq(len(x), 1 / audio.RATE)
+        x = np.fft.irfft(spectrum * np.where((f < low) | (f > high), 0.02, 1.0), len(x))
+    if rng.random() < 0.4:
+        x = np.tanh(x / (np.abs(x).max() + 1e-9) * 10 ** rng.uniform(0, 1.3))
+    if rng.random() < 0.4:
+        level = np.sqrt(lfilter([0.002], [1, -0.998], np.square(x)) + 1e-6)
+        x = x / level ** rng.uniform(0.2, 0.8)
+    return (x / (np.abs(x).max() + 1e-9) * 0.9).astype(np.float32)

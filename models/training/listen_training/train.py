@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from . import pool
-from .mixer import NONE, STRANGE
+from .mixer import BENT, NONE, STRANGE
 from .model import Student
 from .probe import probabilities
 from .words import axes
@@ -156,6 +156,10 @@ def targets(batch, labels, overlap, others, span):
             if label == NONE:
                 continue
             on, unsure = batch["activity"][i, source], batch["unsure"][i, source]
+            if label == BENT:
+                skip[i, on | unsure] = True
+                clip_skip[i] |= (on | unsure)[span[0] : span[1]].any()
+                continue
             if label == STRANGE:
                 skip[i, on] |= others
                 clip_skip[i] |= others
@@ -295,17 +299,32 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
     `val` is listened to in windows of `span`: (columns, columns from one to the next). `items`: what batches are drawn
     from, where it is not the whole of `work/pool`.
     """
-    from . import pretrain
+    from . import pretrain, revive
 
     work = Path(work)
     torch.manual_seed(seed)
-    mean, map_ = axes(np.concatenate([bank.vectors, bank.classes]).astype(np.float64), config.dim)
-    model = Student(config, mean, map_)
+    from_package = revive.is_package(config.start)
+    if from_package:
+        model = revive.student(config, config.start)
+    else:
+        model = Student(config, *axes(np.concatenate([bank.vectors, bank.classes]).astype(np.float64), config.dim))
     model.encoder = model.encoder.to(memory_format=torch.channels_last)
-    if config.start and not (work / "audio.pt").exists():
+    if config.start and not from_package and not (work / "audio.pt").exists():
         begin(model, torch.load(config.start, weights_only=True)["average"])
     if config.masked_steps and not (work / "audio.pt").exists():
         pretrain.pretrain(model, config, work, seed, log)
+    items = items or Items(work / "pool")
+    texts, overlap = Texts(bank, config.one_wording), overlaps(bank.labels, words)
+    others = ~np.isin(np.arange(len(bank.labels)), main)
+
+    def drawn(step):
+        rng = np.random.default_rng([seed, 1, step])
+        return prepare(items.draw(rng, config.batch), texts, rng, config, overlap, others, probe)
+
+    if from_package and not (work / "audio.pt").exists():
+        first = [drawn(k) for k in range(8)]
+        revive.settle(model.encoder, [made["x"] for made in first])
+        revive.recall(model, first)
     average = copy.deepcopy(model)
     heavy = [p for p in model.parameters() if p.ndim > 1]
     light = [p for p in model.parameters() if p.ndim <= 1]
@@ -321,18 +340,14 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, before = state["step"], state.get("seconds", 0.0)
-    items = items or Items(work / "pool")
-    texts, overlap = Texts(bank, config.one_wording), overlaps(bank.labels, words)
     names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
-    others = ~np.isin(np.arange(len(bank.labels)), main)
     began, model_steps, sums, counted = time.time(), 0, {}, 0
     part = part_at(step, before, config)
 
     def make(step):
         if step % 50 == 0:
             items.refresh()
-        rng = np.random.default_rng([seed, 1, step])
-        return prepare(items.draw(rng, config.batch), texts, rng, config, overlap, others, probe)
+        return drawn(step)
 
     ahead = Ahead(make, step)
     bar = tqdm(desc="audio side", total=100, unit="%", initial=round(100 * part), disable=None)

@@ -208,7 +208,8 @@ def bank(labels, names, encoder, without=frozenset()):
         texts += label_phrases(label, words, without)
         first.append(len(texts))
         plain.append(sum(text.lower() not in without for text in wordings(label, words)))
-    vectors, classes = encoder(texts), encoder([n.lower() for n in names]).reshape(-1, 384)
+    vectors = encoder(texts)
+    classes = encoder([n.lower() for n in names]).reshape(-1, vectors.shape[1])
     candidates = words["nonsense"]["phrases"] + whole_words(vocabulary(encoder.folder / "tokenizer.json"))[500:9000:4]
     unrelated = encoder(candidates)
     near = (unrelated @ np.concatenate([vectors, classes]).T).max(1)

@@ -161,6 +161,74 @@ def test_the_decoder_of_captions_says_what_its_self_test_says(made):
     assert len(said) == 5 and max(said) < block["decoder"]["vocab"] == words.get_vocab_size()
 
 
+AUDIO = {"widths": [8, 12, 16, 24, 32], "trunk": 32, "dim": 32}
+
+
+def test_a_package_is_the_audio_side_that_it_was_made_of(made):
+    import torch
+
+    from listen_training import config, package, revive, train
+
+    student = revive.student(config.Audio(**AUDIO), made / "package")
+    mel = np.random.default_rng(2).normal(-9, 4, (4, 288, 80)).astype(np.float32)
+    x = torch.from_numpy(((mel - train.MEAN) / train.STD).transpose(0, 2, 1)[:, None])
+    runner = package.Runner(made / "package")
+    with torch.no_grad():
+        tokens = student.encoder.eval()(x)
+        clip = student.head(tokens)
+        assert np.abs(tokens.numpy() - runner.tokens(mel)).max() < 1e-4
+        assert np.abs(clip.numpy() - runner.clip(runner.tokens(mel))).max() < 1e-5
+        # With statistics of its own it gives the same, also where a training would take them from the batch.
+        revive.settle(student.encoder, [x])
+        assert np.abs(student.encoder.train()(x).numpy() - tokens.numpy()).max() < 1e-3
+        assert np.abs(student.encoder.eval()(x).numpy() - tokens.numpy()).max() < 1e-4
+
+
+def test_a_package_of_another_size_is_refused_by_both_sizes(made):
+    from listen_training import config, revive
+
+    with pytest.raises(SystemExit, match=r"trunk|collapse.*\[40, 32, 3, 1\].*\[32, 32, 3, 1\]"):
+        revive.student(config.Audio(**AUDIO | {"trunk": 40}), made / "package")
+
+
+def test_a_site_adapts_a_package_to_its_sounds_and_keeps_its_words(made):
+    from listen_training import package
+
+    text = CONFIG.replace('id = "miniature"', 'id = "adapted"').split("[captions]")[0]
+    (made / "adapt.toml").write_text(text.replace("steps = 30", 'steps = 20\nstart = "package"'))
+    command = [sys.executable, "-m", "listen_training", "--config", str(made / "adapt.toml"), "--data", str(made)]
+    done = subprocess.run([*command, "--out", str(made / "adapted")], cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    old, new = made / "package", made / "adapted"
+    assert json.loads((new / "manifest.json").read_text())["id"] == "adapted"
+    assert (new / "text.onnx").read_bytes() == (old / "text.onnx").read_bytes()
+    assert (new / "encoder.onnx").read_bytes() != (old / "encoder.onnx").read_bytes()
+    mel = np.random.default_rng(0).normal(-9, 4, (1, 288, 80)).astype(np.float32)
+    before, after = (package.Runner(folder).clip(package.Runner(folder).tokens(mel))[0] for folder in (old, new))
+    assert before @ after > 0.5, "nothing is left of what it began with"
+
+
+def test_bent_sounds_teach_no_label(made):
+    from listen_training import mixer, probe, train
+
+    rng = np.random.default_rng(4)
+    waves = [sound(kind, rng) for kind in ("whistle", "rain") for _ in range(3)]
+    draw = mixer.Mixer(waves, [0, 0, 0, 1, 1, 1], [1, 2, 3, 1, 2, 3], [0, 1], rng, bent=1.0)
+    items = [draw.item() for _ in range(40)]
+    keys = ("labels", "activity", "unsure", "folds")
+    batch = {k: np.stack([item[2 + i] for item in items]) for i, k in enumerate(keys)}
+    bent = batch["labels"] == mixer.BENT
+    assert bent.any() and not (batch["labels"] >= 0).any()
+    overlap, span = np.zeros((2, 2), bool), (0, mixer.COLUMNS)
+    frame, skip, clip, clip_skip = train.targets(batch, 2, overlap, np.zeros(2, bool), span)
+    heard = ((batch["activity"] | batch["unsure"]) & bent[:, :, None]).any(1)
+    assert not frame.any() and not clip.any()
+    assert (skip.numpy() == heard[:, :, None]).all() and (clip_skip.numpy() == heard.any(1)[:, None]).all()
+    batch["vectors"] = np.ones((40, 11, 4), np.float32)
+    fitted = {"folds": np.array([1, 2, 3]), "weights": np.ones((3, 4, 2)), "biases": np.zeros((3, 2)), "main": np.arange(2)}
+    assert probe.probabilities(fitted, batch)[1].any()
+
+
 def test_rows_that_may_not_train_are_not_credited(made):
     with open(made / "package" / "ATTRIBUTION.csv", newline="") as file:
         titles = [r["title_or_id"] for r in csv.DictReader(file)]
