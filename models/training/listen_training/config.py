@@ -10,7 +10,7 @@ class Audio:
     """The audio side and its training.
 
     `start` names a checkpoint (audio.pt) whose averaged weights it begins with, or a package made here: then the words stay
-    the package's, and only the audio side learns.
+    the package's, and only the audio side learns; `weight_stay` keeps its tokens near those that the package gives.
     """
 
     dim: int = 256
@@ -41,6 +41,7 @@ class Audio:
     weight_probe: float = 0.5
     weight_recall: float = 0.5
     weight_nonsense: float = 0.2
+    weight_stay: float = 0.0
     minutes: float = 0.0
     spans: float = 0.3
 

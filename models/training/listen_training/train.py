@@ -203,12 +203,17 @@ def prepare(batch, texts, rng, config, overlap, others, probe):
     return made
 
 
-def losses(model, made, config, probe):
-    """The parts of the loss by name; `made` comes from `prepare`."""
+def losses(model, made, config, probe, anchor=None):
+    """The parts of the loss by name; `made` comes from `prepare`, `anchor` is the encoder to stay near."""
     with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
         hidden = model.encoder.features(made["x"])
     hidden = hidden.float()
     tokens = model.encoder.out(hidden)
+    out = {}
+    if anchor is not None:
+        with torch.no_grad():
+            wanted = anchor(made["x"])
+        out["stay"] = (1 - F.cosine_similarity(tokens, wanted, dim=-1)).mean()
     first, last = made["span"]
     clip = model.head(tokens[:, first:last])
     count = len(made["labels"])
@@ -218,7 +223,6 @@ def losses(model, made, config, probe):
     frame_logit = scale * F.normalize(tokens, dim=-1) @ side[: count + 64].T + bias
     clip_cos = clip @ side[: count + 64].T
     clip_logit = scale * clip_cos + bias
-    out = {}
     bce = F.binary_cross_entropy_with_logits
     weight = (1 + 2 * frame_target) * ~frame_skip
     out["frame"] = (bce(frame_logit[..., :count], frame_target, reduction="none") * weight).sum(-1).mean()
@@ -325,6 +329,8 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
         first = [drawn(k) for k in range(8)]
         revive.settle(model.encoder, [made["x"] for made in first])
         revive.recall(model, first)
+    # Where it began, also after a stop.
+    anchor = revive.student(config, config.start).encoder.eval() if from_package and config.weight_stay else None
     average = copy.deepcopy(model)
     heavy = [p for p in model.parameters() if p.ndim > 1]
     light = [p for p in model.parameters() if p.ndim <= 1]
@@ -354,7 +360,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
     while part < 1.0:
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, part, config)
-        parts = losses(model, ahead.next(), config, probe)
+        parts = losses(model, ahead.next(), config, probe, anchor)
         total = sum(getattr(config, f"weight_{k}") * v for k, v in parts.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()
