@@ -191,6 +191,13 @@ impl M2dEncode {
                 )),
             };
         };
+        if caps.structure(0).is_some_and(|structure| structure.name() == "audio/x-raw") {
+            let space = model.package.space();
+            return Err(gst::error_msg!(
+                gst::CoreError::Negotiation,
+                ("{space} takes log-mel frames, found {caps}: put melspec before {}", self.obj().name())
+            ));
+        }
         let found = MelCaps::from_caps(caps).map_err(|error| errors::caps(&error))?;
         let sender = self.sinkpad.peer().and_then(|pad| pad.parent());
         let sender = sender.map_or_else(|| "upstream".into(), |parent| parent.name().to_string());
@@ -245,9 +252,9 @@ impl M2dEncode {
     pub(crate) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Caps(caps) => {
-                let template = || pad.pad_template_caps();
-                let ours = self.model().map_or_else(template, |model| model.sink_caps());
-                caps::answer(caps, &ours);
+                let template = pad.pad_template_caps();
+                let ours = self.model().map_or_else(|| template.clone(), |model| model.sink_caps());
+                caps::answer_or_hear(caps, &ours, &template);
                 true
             }
             gst::QueryViewMut::AcceptCaps(accept) => {

@@ -228,6 +228,23 @@ fn frames_of_another_front_end_are_an_error_that_names_both() {
 }
 
 #[test]
+fn sound_that_no_melspec_has_seen_is_an_error_that_says_so() {
+    let element = element(Some(&instant().open));
+    let pipeline = gst::Pipeline::new();
+    let source = gst::ElementFactory::make("audiotestsrc").property("num-buffers", 5).build().unwrap();
+    let sink = gst::ElementFactory::make("fakesink").build().unwrap();
+    // The format alone, so that the link itself fits: where a decoder gives the sound, that is how it is.
+    pipeline.add_many([&source, element.upcast_ref(), &sink]).unwrap();
+    gst::Element::link_many([&source, element.upcast_ref(), &sink]).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let error = error(&pipeline.bus().unwrap());
+    pipeline.set_state(gst::State::Null).unwrap();
+    for part in ["takes log-mel frames, found audio/x-raw", "put melspec before", "tiny-frames-"] {
+        assert!(error.contains(part), "{part} is not in {error}");
+    }
+}
+
+#[test]
 fn a_run_that_fails_is_an_error_and_ends_the_stream() {
     let control = permitted();
     let (mut h, bus) = harness(&control.open, false, |_| ());
