@@ -253,7 +253,11 @@ impl M2dEncode {
         match query.view_mut() {
             gst::QueryViewMut::Caps(caps) => {
                 let template = pad.pad_template_caps();
-                let ours = self.model().map_or_else(|| template.clone(), |model| model.sink_caps());
+                let mut ours = self.model().map_or_else(|| template.clone(), |model| model.sink_caps());
+                if caps.filter().is_none() {
+                    // So do converters ask when a decoder is linked to them: it would not be, and nobody would say why.
+                    ours.merge(template.clone());
+                }
                 caps::answer_or_hear(caps, &ours, &template);
                 true
             }

@@ -209,8 +209,10 @@ fn the_sink_asks_for_the_front_end_of_the_package_from_ready_on() {
     let sink = element.static_pad("sink").unwrap();
     assert_eq!(sink.query_caps(None), sink.pad_template_caps());
     element.set_state(gst::State::Ready).unwrap();
-    let format = MelFormat::new(FrontEnd::byol_a());
-    assert_eq!(sink.query_caps(None), gst::Caps::from(format.to_structure()));
+    let format = gst::Caps::from(MelFormat::new(FrontEnd::byol_a()).to_structure());
+    assert_eq!(sink.query_caps(Some(&gst_listen_common::caps::mel_template())), format);
+    // Who asks without a filter hears of it first.
+    assert_eq!(sink.query_caps(None).structure(0), format.structure(0));
     element.set_state(gst::State::Null).unwrap();
     assert_eq!(sink.query_caps(None), sink.pad_template_caps());
 }
