@@ -105,7 +105,12 @@ impl M2dEncode {
             gst::EventView::Gap(gap) => self.take_gap(gap, &event),
             gst::EventView::Eos(_) => {
                 self.set_ended(true);
-                self.drain().and_then(|()| self.queue.event(event))
+                let taken = self.drain().and_then(|()| self.queue.event(event.clone()));
+                if taken == Err(FlowError::Eos) {
+                    // One branch behind a tee has had enough; the others still wait for the end. The task is at rest.
+                    return self.srcpad.push_event(event);
+                }
+                taken
             }
             gst::EventView::StreamStart(_) | gst::EventView::SegmentDone(_) => {
                 self.set_ended(false);

@@ -264,6 +264,50 @@ fn a_run_that_fails_is_an_error_and_ends_the_stream() {
 }
 
 #[test]
+fn where_one_branch_ends_early_the_other_one_still_hears_of_the_end() {
+    let element = element(Some(&instant().open));
+    element.set_overload(Overload::Block);
+    let (ended, ends) = std::sync::mpsc::channel();
+    let branch = |flow: Result<gst::FlowSuccess, gst::FlowError>,
+                  ended: std::sync::mpsc::Sender<&'static str>| {
+        let name = if flow.is_ok() { "goes on" } else { "has had enough" };
+        let pad = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(move |_, _, _| flow)
+            .event_function(move |_, _, event| {
+                if event.type_() == gst::EventType::Eos {
+                    // The test may be over.
+                    let _ = ended.send(name);
+                }
+                true
+            })
+            .build();
+        pad.set_active(true).unwrap();
+        pad
+    };
+    let enough = branch(Err(gst::FlowError::Eos), ended.clone());
+    let goes_on = branch(OK, ended);
+    let tee = gst::ElementFactory::make("tee").build().unwrap();
+    for pad in [&enough, &goes_on] {
+        tee.request_pad_simple("src_%u").unwrap().link(pad).unwrap();
+    }
+    element.link(&tee).unwrap();
+    tee.set_state(gst::State::Paused).unwrap();
+    let mut h = Harness::with_element(&element, Some("sink"), None);
+    h.set_src_caps(mel_caps(-1));
+    // It hears of the flow's end with one of these.
+    let mut first = 0;
+    while h.push(frames(first, 32)).is_ok() {
+        first += 32;
+    }
+    assert_eq!(h.push(frames(first, 32)), Err(gst::FlowError::Eos));
+    h.push_event(gst::event::Eos::new());
+    let heard = [ends.recv_timeout(PATIENCE), ends.recv_timeout(PATIENCE)];
+    assert_eq!(heard, [Ok("has had enough"), Ok("goes on")]);
+    drop(h);
+    tee.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
 fn a_package_whose_graph_takes_samples_is_given_them() {
     let folder = changed("tiny-frames", |manifest| {
         manifest["frontend"] = serde_json::json!({ "kind": "in_graph" });
