@@ -3,8 +3,10 @@ import json
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import jsonschema
@@ -24,6 +26,28 @@ def run(command, folder, timeout=180, check=True):
     if check and done.returncode != 0:
         raise AssertionError(f"{command}\nended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done.stdout
+
+
+def run_until(command, folder, enough, timeout=180):
+    """Runs a command that does not end until `enough` says so of a line it printed, then interrupts it: what it printed."""
+    words = ["bash", "-euo", "pipefail", "-c", f"exec stdbuf --output=L {command}"]
+    running = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    watch = threading.Timer(timeout, running.kill)
+    watch.start()
+    printed = []
+    try:
+        for line in running.stdout:
+            printed.append(line)
+            if enough(line):
+                break
+        running.send_signal(signal.SIGINT)
+        printed += running.stdout
+    finally:
+        watch.cancel()
+        running.kill()
+        running.wait()
+        running.stdout.close()
+    return "".join(printed)
 
 
 def events(output):

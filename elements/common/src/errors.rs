@@ -10,7 +10,7 @@ use crate::caps::CapsError;
 /// A package that cannot be used.
 pub fn package(error: &PackageError) -> gst::ErrorMessage {
     match error {
-        PackageError::Unreadable { .. } | PackageError::NoDefault => {
+        PackageError::NoManifest { .. } | PackageError::Unreadable { .. } | PackageError::NoDefault => {
             gst::error_msg!(ResourceError::NotFound, ("{error}"))
         }
         PackageError::License { .. } => gst::error_msg!(ResourceError::NotAuthorized, ("{error}")),

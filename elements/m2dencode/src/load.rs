@@ -21,6 +21,11 @@ impl M2dEncode {
         let model = Arc::new(OpenModel::open(&settings).map_err(|error| errors::encoder(&error))?);
         gst::info!(CAT, imp = self, "Opened {}: {:?}", model.package.space(), model.plan);
         logging::install();
+        if settings.window != 0 && model.ignores_window() {
+            let text = "window has no use where time steps come from a stream that is encoded in chunks: what they hear \
+                        around them is the package's, how long a chunk is says hop. window-mode=whole or output=clip have windows";
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
+        }
         self.set_model(Some(Arc::clone(&model)));
         self.load(model)
     }

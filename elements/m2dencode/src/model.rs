@@ -65,6 +65,11 @@ impl OpenModel {
         self.plan.edge == Edge::Exact && self.format.is_some()
     }
 
+    /// Whether a length of windows means nothing: a stream in chunks, of which the time steps are given.
+    pub fn ignores_window(&self) -> bool {
+        self.plan.chunks.is_some() && !self.plan.repools()
+    }
+
     /// Whether what flows are class scores.
     pub fn gives_scores(&self) -> bool {
         self.kind == EmbeddingKind::ClassScores

@@ -105,7 +105,12 @@ impl M2dEncode {
             gst::EventView::Gap(gap) => self.take_gap(gap, &event),
             gst::EventView::Eos(_) => {
                 self.set_ended(true);
-                self.drain().and_then(|()| self.queue.event(event))
+                let taken = self.drain().and_then(|()| self.queue.event(event.clone()));
+                if taken == Err(FlowError::Eos) {
+                    // One branch behind a tee has had enough; the others still wait for the end. The task is at rest.
+                    return self.srcpad.push_event(event);
+                }
+                taken
             }
             gst::EventView::StreamStart(_) | gst::EventView::SegmentDone(_) => {
                 self.set_ended(false);
@@ -191,6 +196,13 @@ impl M2dEncode {
                 )),
             };
         };
+        if caps.structure(0).is_some_and(|structure| structure.name() == "audio/x-raw") {
+            let space = model.package.space();
+            return Err(gst::error_msg!(
+                gst::CoreError::Negotiation,
+                ("{space} takes log-mel frames, found {caps}: put melspec before {}", self.obj().name())
+            ));
+        }
         let found = MelCaps::from_caps(caps).map_err(|error| errors::caps(&error))?;
         let sender = self.sinkpad.peer().and_then(|pad| pad.parent());
         let sender = sender.map_or_else(|| "upstream".into(), |parent| parent.name().to_string());
@@ -245,9 +257,13 @@ impl M2dEncode {
     pub(crate) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Caps(caps) => {
-                let template = || pad.pad_template_caps();
-                let ours = self.model().map_or_else(template, |model| model.sink_caps());
-                caps::answer(caps, &ours);
+                let template = pad.pad_template_caps();
+                let mut ours = self.model().map_or_else(|| template.clone(), |model| model.sink_caps());
+                if caps.filter().is_none() {
+                    // So do converters ask when a decoder is linked to them: it would not be, and nobody would say why.
+                    ours.merge(template.clone());
+                }
+                caps::answer_or_hear(caps, &ours, &template);
                 true
             }
             gst::QueryViewMut::AcceptCaps(accept) => {

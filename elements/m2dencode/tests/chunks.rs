@@ -101,6 +101,30 @@ fn clips_of_a_stream_are_pooled_from_the_steps_of_the_whole_and_any_cut_gives_th
 }
 
 #[test]
+fn a_length_of_windows_that_is_of_no_use_is_a_warning() {
+    let asked = time(64).nseconds();
+    let cases = [
+        (Output::Tokens, WindowMode::Auto, asked, true),
+        (Output::Tokens, WindowMode::Auto, 0, false),
+        (Output::Tokens, WindowMode::Whole, asked, false),
+        (Output::Clip, WindowMode::Auto, asked, false),
+    ];
+    for (output, mode, window, warned) in cases {
+        let element = element(None);
+        element.set_model(folder("tiny-stream").to_str());
+        element.set_output(output);
+        element.set_window_mode(mode);
+        element.set_window(window);
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        element.set_state(gst::State::Ready).unwrap();
+        let warning = bus.pop_filtered(&[gst::MessageType::Warning]);
+        assert_eq!(warning.is_some(), warned, "{output:?} {mode:?} {window}: {warning:?}");
+        element.set_state(gst::State::Null).unwrap();
+    }
+}
+
+#[test]
 fn whole_is_whole_and_what_cannot_be_chunked_says_why() {
     let (mut h, _) = stream(|element| {
         element.set_window_mode(WindowMode::Whole);

@@ -209,8 +209,10 @@ fn the_sink_asks_for_the_front_end_of_the_package_from_ready_on() {
     let sink = element.static_pad("sink").unwrap();
     assert_eq!(sink.query_caps(None), sink.pad_template_caps());
     element.set_state(gst::State::Ready).unwrap();
-    let format = MelFormat::new(FrontEnd::byol_a());
-    assert_eq!(sink.query_caps(None), gst::Caps::from(format.to_structure()));
+    let format = gst::Caps::from(MelFormat::new(FrontEnd::byol_a()).to_structure());
+    assert_eq!(sink.query_caps(Some(&gst_listen_common::caps::mel_template())), format);
+    // Who asks without a filter hears of it first.
+    assert_eq!(sink.query_caps(None).structure(0), format.structure(0));
     element.set_state(gst::State::Null).unwrap();
     assert_eq!(sink.query_caps(None), sink.pad_template_caps());
 }
@@ -223,6 +225,23 @@ fn frames_of_another_front_end_are_an_error_that_names_both() {
     let error = error(&bus);
     assert_eq!(h.push(frames(0, 1)), Err(gst::FlowError::NotNegotiated));
     for part in ["n-fft (1024 expected, 400 found)", "n-mels (64 expected, 80 found)", "tiny-frames-"] {
+        assert!(error.contains(part), "{part} is not in {error}");
+    }
+}
+
+#[test]
+fn sound_that_no_melspec_has_seen_is_an_error_that_says_so() {
+    let element = element(Some(&instant().open));
+    let pipeline = gst::Pipeline::new();
+    let source = gst::ElementFactory::make("audiotestsrc").property("num-buffers", 5).build().unwrap();
+    let sink = gst::ElementFactory::make("fakesink").build().unwrap();
+    // The format alone, so that the link itself fits: where a decoder gives the sound, that is how it is.
+    pipeline.add_many([&source, element.upcast_ref(), &sink]).unwrap();
+    gst::Element::link_many([&source, element.upcast_ref(), &sink]).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let error = error(&pipeline.bus().unwrap());
+    pipeline.set_state(gst::State::Null).unwrap();
+    for part in ["takes log-mel frames, found audio/x-raw", "put melspec before", "tiny-frames-"] {
         assert!(error.contains(part), "{part} is not in {error}");
     }
 }
@@ -242,6 +261,50 @@ fn a_run_that_fails_is_an_error_and_ends_the_stream() {
     }
     let [taken, given, dropped, ..] = counts(&h.element().unwrap());
     assert!(taken >= 1 && given <= taken && dropped >= 1);
+}
+
+#[test]
+fn where_one_branch_ends_early_the_other_one_still_hears_of_the_end() {
+    let element = element(Some(&instant().open));
+    element.set_overload(Overload::Block);
+    let (ended, ends) = std::sync::mpsc::channel();
+    let branch = |flow: Result<gst::FlowSuccess, gst::FlowError>,
+                  ended: std::sync::mpsc::Sender<&'static str>| {
+        let name = if flow.is_ok() { "goes on" } else { "has had enough" };
+        let pad = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(move |_, _, _| flow)
+            .event_function(move |_, _, event| {
+                if event.type_() == gst::EventType::Eos {
+                    // The test may be over.
+                    let _ = ended.send(name);
+                }
+                true
+            })
+            .build();
+        pad.set_active(true).unwrap();
+        pad
+    };
+    let enough = branch(Err(gst::FlowError::Eos), ended.clone());
+    let goes_on = branch(OK, ended);
+    let tee = gst::ElementFactory::make("tee").build().unwrap();
+    for pad in [&enough, &goes_on] {
+        tee.request_pad_simple("src_%u").unwrap().link(pad).unwrap();
+    }
+    element.link(&tee).unwrap();
+    tee.set_state(gst::State::Paused).unwrap();
+    let mut h = Harness::with_element(&element, Some("sink"), None);
+    h.set_src_caps(mel_caps(-1));
+    // It hears of the flow's end with one of these.
+    let mut first = 0;
+    while h.push(frames(first, 32)).is_ok() {
+        first += 32;
+    }
+    assert_eq!(h.push(frames(first, 32)), Err(gst::FlowError::Eos));
+    h.push_event(gst::event::Eos::new());
+    let heard = [ends.recv_timeout(PATIENCE), ends.recv_timeout(PATIENCE)];
+    assert_eq!(heard, [Ok("has had enough"), Ok("goes on")]);
+    drop(h);
+    tee.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

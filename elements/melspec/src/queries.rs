@@ -13,7 +13,8 @@ impl MelSpec {
             gst::QueryViewMut::Caps(caps) => {
                 let template = pad.pad_template_caps();
                 let asked = negotiate::ask(&self.srcpad);
-                caps::answer(caps, &negotiate::sink_caps(&asked, &self.settings(), &template));
+                let ours = negotiate::sink_caps(&asked, &self.settings(), &template);
+                caps::answer_or_hear(caps, &ours, &template);
                 true
             }
             gst::QueryViewMut::AcceptCaps(accept) => {

@@ -99,6 +99,34 @@ fn audio_at_another_rate_is_an_error_that_says_both_rates_and_what_to_do() {
 }
 
 #[test]
+fn a_converter_that_cannot_resample_does_not_hide_that_error() {
+    gst::init().unwrap();
+    let pipeline = gst::Pipeline::new();
+    let make = |name| gst::ElementFactory::make(name).build().unwrap();
+    let source = gst::ElementFactory::make("audiotestsrc").property("num-buffers", 5).build().unwrap();
+    let caps = gst::ElementFactory::make("capsfilter").build().unwrap();
+    caps.set_property("caps", gst::Caps::builder("audio/x-raw").field("rate", 44_100).build());
+    let (convert, sink) = (make("audioconvert"), make("fakesink"));
+    let melspec: MelSpec = gst::glib::Object::new();
+    pipeline.add_many([&source, &caps, &convert, melspec.upcast_ref(), &sink]).unwrap();
+    gst::Element::link_many([&convert, melspec.upcast_ref(), &sink]).unwrap();
+    gst::Element::link_many([&source, &caps]).unwrap();
+    // As gst-launch links behind decodebin: without asking what fits.
+    caps.static_pad("src")
+        .unwrap()
+        .link_full(&convert.static_pad("sink").unwrap(), gst::PadLinkCheck::empty())
+        .unwrap();
+    let bus = pipeline.bus().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[gst::MessageType::Error]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let message = message.expect("an error");
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    let error = error.error().to_string();
+    assert!(error.contains("takes 16000 Hz, the audio has 44100 Hz: put audioresample"), "{error}");
+}
+
+#[test]
 fn a_flush_in_the_middle_begins_a_new_stream() {
     let samples = signal(0, 5_000);
     let mut h = harness(|_| ());

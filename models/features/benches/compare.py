@@ -143,7 +143,7 @@ def main():
         noise = np.random.default_rng(1).standard_normal(len(n))
         (0.3 * np.sin(2 * np.pi * 440 / sr * n) + 0.05 * noise).astype("<f4").tofile(path)
 
-        ours = ROOT / "target/release/examples/logmel"
+        ours = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/examples/logmel"
         peers = [Peer([ours, options.front_end, path], "**gst-listen**, float64 inside")]
         for name in PEERS:
             python = options.torchaudio if name == "torchaudio" else sys.executable

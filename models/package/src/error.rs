@@ -14,12 +14,20 @@ use listen_features::FrontEndError;
 #[non_exhaustive]
 pub enum PackageError {
     /// A file that is not there or cannot be read.
-    #[error("{file}{}: {source}", key.as_ref().map(|key| format!(" (`{key}`)")).unwrap_or_default())]
+    #[error("{file} (`{key}`): {source}")]
     Unreadable {
         /// The file.
         file: String,
         /// Where the manifest names it.
-        key: Option<String>,
+        key: String,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// A folder that is not there, or whose manifest cannot be read.
+    #[error("{file}: {source}; a model package is a folder with a manifest.json in it")]
+    NoManifest {
+        /// The folder or the manifest.
+        file: String,
         /// What the system says.
         source: Arc<io::Error>,
     },

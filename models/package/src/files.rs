@@ -173,8 +173,11 @@ fn compiled(files: &'static [(&str, &[u8])], name: &str, label: &str) -> Result<
 }
 
 fn unreadable(file: impl ToString, name: &str, source: io::Error) -> PackageError {
-    let key = (name != MANIFEST).then(|| format!("sha256.{name}"));
-    PackageError::Unreadable { file: file.to_string(), key, source: Arc::new(source) }
+    let (file, source) = (file.to_string(), Arc::new(source));
+    if name == MANIFEST {
+        return PackageError::NoManifest { file, source };
+    }
+    PackageError::Unreadable { file, key: format!("sha256.{name}"), source }
 }
 
 fn at_most(file: &str, what: &'static str, limit: u64, found: u64) -> Result<(), PackageError> {

@@ -28,7 +28,7 @@ fn main() -> Result<(), Failure> {
     if is_asked("overhead") {
         println!("\n## Windows per second, one thread, batch 1\n");
         println!(
-            "| package | window | inference | m2dencode / bare Rust | CPU of the worker alike | m2dencode / bare Python | pairs |\n|---|---|---|---|---|---|---|"
+            "| package | window | inference | m2dencode / bare Rust | CPU of the worker alike | CPU beside it, a window | m2dencode / bare Python | pairs |\n|---|---|---|---|---|---|---|---|"
         );
         if let Some(vit) = &vit {
             overhead("ViT-Base, random weights", vit, None, 4, 9)?;
@@ -244,9 +244,9 @@ fn overhead(
     bare.seconds(2)?;
     python.seconds(2)?;
     let (mut rust_ratio, mut python_ratio, mut inference) = (Vec::new(), Vec::new(), Vec::new());
-    let mut cpu_ratio = Vec::new();
+    let (mut cpu_ratio, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..pairs {
-        let worker_before = cpu("listen-infer-0")?;
+        let (worker_before, all_before) = (cpu("listen-infer-0")?, cpu("")?);
         let ours = {
             let start = Instant::now();
             for _ in 0..windows {
@@ -258,6 +258,7 @@ fn overhead(
             (fed.next()? - start).as_secs_f64()
         };
         let worker = cpu("listen-infer-0")? - worker_before;
+        beside.push((cpu("")? - all_before - worker) / windows as f64 * 1e3);
         let bare_before = cpu("chain-")?;
         let rust = bare.seconds(windows)?;
         cpu_ratio.push((cpu("chain-")? - bare_before) / worker);
@@ -267,29 +268,29 @@ fn overhead(
         inference.push(rust / windows as f64 * 1e3);
     }
     println!(
-        "| {name} | {:.2} s | {:.2} ms | {:.1} % | {:.1} % | {:.1} % | {pairs} |",
+        "| {name} | {:.2} s | {:.2} ms | {:.1} % | {:.1} % | {:.2} ms | {:.1} % | {pairs} |",
         f64::from(frames) / 100.0,
         median(&mut inference),
         median(&mut rust_ratio) * 100.0,
         median(&mut cpu_ratio) * 100.0,
+        median(&mut beside),
         median(&mut python_ratio) * 100.0
     );
     Ok(())
 }
 
-/// Seconds that the first thread whose name begins so has run on a processor: what other work on the machine leaves alone.
+/// Seconds that the threads whose names begin so have run on a processor: what other work on the machine leaves alone.
 fn cpu(name: &str) -> Result<f64, Failure> {
+    let mut seconds = None;
     for task in std::fs::read_dir("/proc/self/task")? {
         let task = task?.path();
         if std::fs::read_to_string(task.join("comm"))?.starts_with(name) {
-            // In ticks of 10 ms, after the name: the 12th and 13th (user and system).
-            let text = std::fs::read_to_string(task.join("stat"))?;
-            let rest = text.rsplit_once(") ").ok_or("no name")?.1;
-            let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<f64>);
-            return Ok(ticks.sum::<Result<f64, _>>()? / 100.0);
+            let ns = std::fs::read_to_string(task.join("schedstat"))?;
+            let ns: f64 = ns.split(' ').next().ok_or("no time")?.parse()?;
+            seconds = Some(seconds.unwrap_or(0.0) + ns / 1e9);
         }
     }
-    Err(format!("no thread {name}").into())
+    seconds.ok_or_else(|| format!("no thread {name}").into())
 }
 
 /// Resident memory of this process, in bytes.

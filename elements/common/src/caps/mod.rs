@@ -74,6 +74,16 @@ pub fn answer(query: &mut gst::query::Caps, ours: &gst::Caps) {
     }
 }
 
+/// As [`answer`]; but where an asker can give nothing of `ours`, though it stands in `template`, it is told the template.
+///
+/// Its CAPS come then, and are refused with an error that names both sides. Told that nothing fits, it would end the
+/// pipeline with a bare "not-negotiated", in the name of an element that has nothing to do with it.
+pub fn answer_or_hear(query: &mut gst::query::Caps, ours: &gst::Caps, template: &gst::Caps) {
+    let foreign =
+        query.filter().is_some_and(|filter| !filter.can_intersect(ours) && filter.can_intersect(template));
+    answer(query, if foreign { template } else { ours });
+}
+
 /// The fields that every tensor of ours has.
 fn tensor(id: &str) -> gst::structure::Builder {
     gst::Structure::builder(MEDIA_TYPE)

@@ -154,13 +154,17 @@ fn a_manifest_behind_a_link_or_not_there() {
     let copy = Copy::of("tiny-tokens");
     let elsewhere = Copy::of("tiny-tokens");
     fs::remove_file(copy.path("manifest.json")).unwrap();
-    assert_eq!(copy.refusal(), "DIR/manifest.json: No such file or directory (os error 2)");
+    let says =
+        "No such file or directory (os error 2); a model package is a folder with a manifest.json in it";
+    assert_eq!(copy.refusal(), format!("DIR/manifest.json: {says}"));
     symlink(elsewhere.path("manifest.json"), copy.path("manifest.json")).unwrap();
     let found = fs::canonicalize(elsewhere.path("manifest.json")).unwrap();
     let says = format!("DIR/manifest.json: `manifest.json` must lie in DIR, found {}", found.display());
     assert_eq!(copy.refusal(), says);
     let error = listen_package::Package::open(&copy.path("nowhere"), true).unwrap_err().to_string();
-    assert_eq!(error, format!("{}: No such file or directory (os error 2)", copy.path("nowhere").display()));
+    let says =
+        "No such file or directory (os error 2); a model package is a folder with a manifest.json in it";
+    assert_eq!(error, format!("{}: {says}", copy.path("nowhere").display()));
 }
 
 /// A field of protobuf.
