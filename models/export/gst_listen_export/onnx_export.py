@@ -72,6 +72,18 @@ def open_session(path):
         return opened("0", 3)
 
 
+def open_graph(path):
+    """A session of a graph that a user gave.
+
+    # Errors
+    ONNX Runtime cannot open it.
+    """
+    try:
+        return open_session(path)
+    except Exception as error:  # ONNX Runtime's own
+        raise ExportError(f"{path}: expected a graph that ONNX Runtime opens; it says: {str(error).strip().splitlines()[-1]}") from None
+
+
 def pooled(output):
     """What stands for a window in a comparison: the mean over its vectors; or the vector itself."""
     return output.mean(axis=1) if output.ndim == 3 else output
