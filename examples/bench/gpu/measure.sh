@@ -13,12 +13,13 @@ lines=$out/measured.jsonl
 say() { printf '%s %s\n' "$(date +%T)" "$*" >&2; }
 
 say "unpacking"
-for packed in "$from"/*.tar.xz; do tar xJf "$packed" -C "$work" || exit 1; done
+cat "$from"/piece-* | tar x -C "$work" || exit 1
+for packed in "$work"/*.tar.xz; do tar xJf "$packed" -C "$work" || exit 1; done
 if [ "$provider" = cuda ]; then
   # ONNX Runtime's own libraries where they were carried, else those of the machine's Python; CUDA's are that Python's.
   site=$("$python" -c 'import os, onnxruntime; print(os.path.dirname(os.path.dirname(onnxruntime.__file__)))')
   [ -d "$work/ort" ] || { mkdir "$work/ort" && cp "$site"/onnxruntime/capi/libonnxruntime*.so* "$work/ort/"; }
-  xz -dc "$from/libonnxruntime_providers_cuda.so.xz" >"$work/ort/libonnxruntime_providers_cuda.so" || exit 1
+  xz -dc "$work/libonnxruntime_providers_cuda.so.xz" >"$work/ort/libonnxruntime_providers_cuda.so" || exit 1
   cuda=$(find "$site/nvidia" -name lib -type d | paste -sd: -)
   GST_LISTEN_ONNXRUNTIME=$(find "$work/ort" -name 'libonnxruntime.so.*' | head -n 1)
   export GST_LISTEN_ONNXRUNTIME CUDA_MODULE_LOADING=LAZY

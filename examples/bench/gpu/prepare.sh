@@ -1,6 +1,6 @@
 #!/bin/sh
-# Packs what measure.sh needs on a machine with a GPU and no network: `sh prepare.sh FOLDER` (README.md). Needs a network here, and a Python
-# ($PYTHON) in which models/export is installed; $PORTABLE is gst-portable.tar.xz, $FATTHIN fatthin.py (shared/tools).
+# Packs what measure.sh needs on a machine with a GPU and no network into FOLDER/piece-*: `sh prepare.sh FOLDER` (README.md tells how).
+# Needs a network here, and a Python ($PYTHON) in which models/export is installed; $TOOLS holds gst-portable.tar.xz and fatthin.py.
 set -eu
 to=$1 python=${PYTHON:-python3}
 mkdir -p "$to"
@@ -8,13 +8,15 @@ to=$(cd "$to" && pwd)
 cd "$(dirname "$0")/../../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-pack() { tar c -C "$2" --sort=name --mtime=@0 --owner=0 --group=0 $3 | xz -T2 -9 >"$to/$1.tar.xz"; }
+tools=${TOOLS:-../shared/tools} all=$work/all
+mkdir "$all"
+pack() { tar c -C "$2" $3 | xz -T2 -9 >"$all/$1.tar.xz"; }
 
 cargo bench --locked -p gst-plugin-listen --bench gpu --no-run
 program=$(find target/release/deps -maxdepth 1 -name 'gpu-*' -perm -u+x -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)
 strip -o "$work/gpu" "$program"
 pack program "$work" gpu
-cp "${PORTABLE:-../shared/tools/gst-portable.tar.xz}" "$to/"
+cp "$tools/gst-portable.tar.xz" "$all/"
 
 "$python" examples/bench/gpu/make.py "$work/models" ${SIZE:-}
 pack packages "$work/models" "vit vit-pooled"
@@ -29,7 +31,9 @@ pack packages "$work/models" "vit vit-pooled"
   mkdir "$work/ort"
   cp "$capi"/libonnxruntime.so.1* "$capi/libonnxruntime_providers_shared.so" "$work/ort/"
   pack onnxruntime "$work" ort
-  "$python" "${FATTHIN:-../shared/tools/fatthin.py}" "$capi/libonnxruntime_providers_cuda.so" "$work/libonnxruntime_providers_cuda.so" 90
-  xz -9e -c "$work/libonnxruntime_providers_cuda.so" >"$to/libonnxruntime_providers_cuda.so.xz"
+  "$python" "$tools/fatthin.py" "$capi/libonnxruntime_providers_cuda.so" "$work/libonnxruntime_providers_cuda.so" 90
+  xz -9e -c "$work/libonnxruntime_providers_cuda.so" >"$all/libonnxruntime_providers_cuda.so.xz"
 }
-du -ab "$to" | sort -n >&2
+rm -f "$to"/piece-*
+ls -l "$all" >&2
+tar c -C "$all" . | split -d -b "${PIECE:-36}m" - "$to/piece-"

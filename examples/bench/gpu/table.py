@@ -7,6 +7,14 @@ from pathlib import Path
 GFLOP = (12 * (24 * 191 * 768**2 + 4 * 191**2 * 768) + 2 * 190 * 256 * 768) / 1e9
 
 
+def row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def rate(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
+
+
 def tables(lines):
     peak = next((line for line in lines if line.get("what") == "peak"), None)
     out = []
@@ -20,17 +28,16 @@ def tables(lines):
         columns = sorted({(line["workers"], line["elements"]) for line in mine if line["what"] == "elements"})
         at = {(line["workers"], line["elements"], line["batch"]): line for line in mine if line["what"] == "elements"}
         of_peak = lambda line: 100 * line["windows_per_s"] * GFLOP / 1000 / peak[precision] if peak else None
+        heads = [f"{n} element{'s' * (n > 1)}, {w} worker{'s' * (w > 1)}" for w, n in columns]
         out += [f"**{package}, {precision}** ({mine[0]['provider']}): windows a second (share of bare).", "",
-                "| batch | bare | of the matrix peak | device memory | " + " | ".join(f"{n} element{'s' * (n > 1)}, {w} worker{'s' * (w > 1)}" for w, n in columns) + " |",
-                "|---" * (4 + len(columns)) + "|"]
+                row(["batch", "bare", "of the matrix peak", "device memory", *heads]), "|---" * (4 + len(columns)) + "|"]
         for batch, line in sorted(bare.items()):
             share, memory = of_peak(line), line.get("device_mb")
-            cells = []
+            cells = [str(batch), rate(line["windows_per_s"]), "?" if share is None else f"{share:.0f}%", "?" if memory is None else f"{memory:.0f} MB"]
             for w, n in columns:
                 found = at.get((w, n, batch))
-                cells.append(f"{found['windows_per_s']:.4g} ({100 * found['windows_per_s'] / line['windows_per_s']:.0f}%)" if found else "not measured")
-            out.append(f"| {batch} | {line['windows_per_s']:.4g} | {'?' if share is None else f'{share:.0f}%'} | {'?' if memory is None else f'{memory:.0f} MB'} | "
-                       + " | ".join(cells) + " |")
+                cells.append(f"{rate(found['windows_per_s'])} ({100 * found['windows_per_s'] / line['windows_per_s']:.0f}%)" if found else "not measured")
+            out.append(row(cells))
         most = [line["device_mb"] for line in mine if line.get("device_mb") is not None]
         if most:
             out += ["", f"Most device memory of the process, bare session and engine together: {max(most):.0f} MB."]
