@@ -53,7 +53,8 @@ class Checkpoint:
         if key not in self.tensors:
             near = [k for k in self.tensors if k.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]][:4]
             here = f"; it has {len(self.tensors)} tensors" + (f", such as {', '.join(near)}" if near else "")
-            raise ExportError(f"{self.path}: no tensor {key}, which this family has{here}")
+            raise ExportError(f"{self.path}: no tensor {key}, which this family has{here}. "
+                              "gst-listen-export inspect says what it is")
         found = tuple(self.tensors[key].shape)
         fits = len(found) == len(dims) and all(isinstance(d, str) or d == f for d, f in zip(dims, found, strict=True))
         if not fits:
@@ -187,9 +188,10 @@ def load(path, shown=None):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ExportError(pickle_trouble(shown, str(error))) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, UnicodeDecodeError, TypeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ExportError(f"{shown}: expected a PyTorch checkpoint (a pickle of tensors) or .safetensors; it is none: {first}") from None
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, UnicodeDecodeError, TypeError, OSError) as error:
+        raise ExportError(no_checkpoint(shown, cut_short(path) or (str(error) if isinstance(error, RuntimeError) else ""))) from None
     if not isinstance(loaded, dict):
         raise ExportError(f"{shown}: expected a dictionary of tensors; found {type(loaded).__name__}")
     state, other = loaded, {}
@@ -211,7 +213,19 @@ def pickle_trouble(path, message):
         named = next((line.strip() for line in message.splitlines() if any(m in line for m in marks)), "")
         return (f"{path}: expected tensors alone; the pickle names code, which is never executed: {named[:200]}. "
                 "Only torch's own tensor types and argparse.Namespace are let through")
-    return f"{path}: expected a PyTorch checkpoint (a pickle of tensors) or .safetensors; it is none: {(message.splitlines() or [''])[0][:200]}"
+    return no_checkpoint(path, message)
+
+
+def no_checkpoint(path, why):
+    first = (why.splitlines() or [""])[0][:200]
+    return f"{path}: expected a PyTorch checkpoint (a pickle of tensors) or .safetensors; it is none" + (f": {first}" if first else "")
+
+
+def cut_short(path):
+    """What to tell of a file that begins as PyTorch's zip files do and has not their end, as after a download that broke off."""
+    with path.open("rb") as file:
+        begins = file.read(4) == b"PK\x03\x04"
+    return f"it begins as one, and ends after {path.stat().st_size} bytes without the directory of a zip file: was it copied whole?" if begins and not zipfile.is_zipfile(path) else ""
 
 
 def sha256(path):

@@ -12,6 +12,10 @@ from gst_listen_export import __version__, commands, families
 from gst_listen_export.errors import ExportError
 
 
+# What optional parts need, and the extra of pyproject.toml that brings it.
+EXTRAS = {"transformers": "text", "jinja2": "text", "sklearn": "probe", "ai_edge_litert": "litert"}
+
+
 def modules(package):
     """The modules of `families/` or `commands/`, by name."""
     names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
@@ -77,6 +81,11 @@ def main(argv=None):
         sys.stdout.flush()
     except ExportError as error:
         sys.exit(f"gst-listen-export: error: {error}")
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        sys.exit(f"gst-listen-export: error: this needs {error.name}, which is not installed: pip install './models/export[{extra}]'")
     except BrokenPipeError:
         os._exit(0)  # whoever read our words has enough; nothing is left to flush
     except OSError as error:

@@ -54,6 +54,18 @@ def test_a_text_named_as_a_checkpoint(command, tmp_path):
     refused(command, tmp_path, tmp_path / "a.pth", "a.pth", "it is none")
 
 
+def test_a_download_that_broke_off(command, tmp_path, small):
+    source = small()
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    refused(command, tmp_path, source, "byola.pth", f"ends after {source.stat().st_size} bytes", "copied whole")
+
+
+def test_a_text_of_no_letters_that_pickles_know(command, tmp_path):
+    (tmp_path / "a.pth").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    status, said = command("byol-a", tmp_path / "a.pth", "-o", tmp_path / "p", *FIXED)
+    assert status == 1 and said.rstrip().endswith("it is none"), said
+
+
 class Evil:
     def __reduce__(self):
         return (os.system, (f"touch {Evil.mark}",))
@@ -109,6 +121,11 @@ def test_a_folder_name_without_geometry(command, tmp_path):
     refused(command, tmp_path, m2d(tmp_path, "download"), "geometry", "80x608p16x16", rest=(), family="m2d")
     status, said = command("m2d", tmp_path / "download", "-o", tmp_path / "out" / "p.pkg", "--geometry", "80x96p16x16")
     assert status == 0, said
+
+
+def test_a_model_given_to_another_family(command, tmp_path):
+    refused(command, tmp_path, m2d(tmp_path), "expected M2D-CLAP's head", "gst-listen-export m2d", rest=(), family="m2d-clap")
+    refused(command, tmp_path, m2d(tmp_path), "BYOL-A")
 
 
 @pytest.mark.parametrize("name, words", [("m2d-80x96p16x16p44k-x", "p44k"), ("m2d-64x96p16x16-x", "64 bands"), ("m2d-80x96p32x16-x", "32x16")])

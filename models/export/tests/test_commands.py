@@ -60,3 +60,17 @@ def test_verify_refuses_files_that_are_no_references(command, tmp_path):
     save_file({"embedding": np.zeros(4, np.float32)}, tmp_path / "a.safetensors")
     assert "expected `samples`" in command("verify", package, tmp_path)[1]
     assert "it has fp32" in command("verify", package, "--precision", "int8")[1]
+
+
+def test_verify_refuses_a_package_whose_files_were_changed(command, tmp_path):
+    shutil.copytree(FIXTURES / "byol-a-v1", tmp_path / "p")
+    with (tmp_path / "p/encoder.onnx").open("ab") as file:
+        file.write(b"x")
+    status, said = command("verify", tmp_path / "p")
+    assert status == 1 and "encoder.onnx: its sha256 is not the manifest's" in said
+    (tmp_path / "p/encoder.onnx").unlink()
+    assert "encoder.onnx: missing" in command("verify", tmp_path / "p")[1]
+
+
+def test_verify_takes_the_graph_that_there_is(command):
+    assert command("verify", FIXTURES / "yamnet-tiny")[0] == 0

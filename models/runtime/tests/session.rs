@@ -54,6 +54,35 @@ fn a_graph_from_memory_gives_the_same_as_from_its_file() -> Outcome {
     Ok(())
 }
 
+/// Guards what YAMNet and every int8 graph rest on; only a processor with AVX2 and without VNNI can fail here.
+#[test]
+fn products_of_8_bits_do_not_overflow_on_any_processor() -> Outcome {
+    let mut session = Session::load(&GraphSource::Path(&fixture("int8.onnx")), &cpu())?;
+    let mut run = |value: f32, output| {
+        let x = [value; 8];
+        let tensor = session.run(&[("x", TensorRef::f32(&[1, 8], &x)?)], &[output])?.swap_remove(0);
+        tensor.into_f32().ok_or(RuntimeError::Results { expected: 1, found: 0 })
+    };
+    // Columns of the weights: all 127, all -127, 127 beside 1, and pairs of 127 before pairs of -127 and -1.
+    let sums = [8.0 * 127.0, -8.0 * 127.0, 4.0 * 128.0, 2.0 * 126.0];
+    for (value, output, step) in [(2.55, "matrix", 0.0), (1.27, "convolution", 6.4516)] {
+        for (found, sum) in run(value, output)?.iter().zip(sums) {
+            let expected = 0.005 * value * sum;
+            assert!((found - expected).abs() <= step / 2.0 + 1e-3, "{output}: {found}, expected {expected}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_graph_that_cannot_be_kept_from_overflowing_still_runs() -> Outcome {
+    let mut session = Session::load(&GraphSource::Path(&fixture("int8-shared.onnx")), &cpu())?;
+    let x = [255.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]; // one product alone overflows nowhere
+    let y = session.run(&[("x", TensorRef::f32(&[1, 8], &x)?)], &["y"])?;
+    assert_eq!(y[0], Tensor::f32([1, 4], vec![64_770.0, -64_770.0, 32_640.0, 32_130.0])?);
+    Ok(())
+}
+
 #[test]
 fn a_session_tells_what_the_graph_takes_and_gives() -> Outcome {
     let session = small()?;

@@ -48,16 +48,14 @@ def read_manifest(folder):
 
 def package_lines(folder):
     """Sentences about a package, faults of its files among them."""
-    from gst_listen_export.checkpoint import sha256
-
     m = read_manifest(folder)
     try:
-        return _package_lines(folder, m, sha256)
+        return _package_lines(folder, m)
     except (KeyError, TypeError, AttributeError) as error:
         raise ExportError(f"{folder / 'manifest.json'}: expected the keys of models/package/FORMAT.md; missing or of another type: {error}") from None
 
 
-def _package_lines(folder, m, sha256):
+def _package_lines(folder, m):
     w, out, licence = m["window"], m["encoder"]["output"], m["license"]
     rate = m["audio"]["sample_rate"]
     in_graph = m["frontend"]["kind"] == "in_graph"
@@ -105,15 +103,22 @@ def _package_lines(folder, m, sha256):
     if m.get("captioner"):
         lines += caption_lines(m["captioner"])
     lines.append(f"self-test: {'yes' if m.get('self_test') else 'none'}")
+    lines += [f"FAULT: {fault}" for fault in faults(folder, m)] or [f"files: all {len(m['sha256'])} are as they were written"]
+    return lines
+
+
+def faults(folder, manifest):
+    """What of a package's files is not as the manifest says, a sentence each."""
+    from gst_listen_export.checkpoint import sha256
+
     wrong = []
-    for name, digest in m["sha256"].items():
+    for name, digest in manifest["sha256"].items():
         path = folder / name
         if not path.is_file():
             wrong.append(f"{name}: missing")
         elif sha256(path) != digest:
             wrong.append(f"{name}: its sha256 is not the manifest's; the file was changed")
-    lines += [f"FAULT: {fault}" for fault in wrong] or [f"files: all {len(m['sha256'])} are as they were written"]
-    return lines
+    return wrong
 
 
 def caption_lines(c):

@@ -28,7 +28,7 @@ KNOWN = {"samples", "log_mel", "tokens", "frames", "embedding"}
 def add_arguments(parser):
     parser.add_argument("package", type=Path)
     parser.add_argument("references", type=Path, nargs="?", help="a safetensors file, or a folder of them")
-    parser.add_argument("--precision", default="fp32", help="graph to run (default: fp32)")
+    parser.add_argument("--precision", help="graph to run (default: fp32, or the most exact that the package has)")
     parser.add_argument("--esc50", type=Path, metavar="FOLDER", help="ESC-50 as it is unpacked: zero-shot accuracy, against what was published")
     parser.add_argument("--pairs", type=Path, metavar="CSV", help="pairs of file and caption: their cosines, against what was published")
     parser.add_argument("--accept-license", action="store_true", help="agree to the package's licence (for --esc50 and --pairs)")
@@ -36,9 +36,11 @@ def add_arguments(parser):
 
 def run(args):
     """1 where anything differs by more than it may."""
-    from gst_listen_export.commands.inspect import read_manifest
+    from gst_listen_export.commands.inspect import faults, read_manifest
 
     manifest = read_manifest(args.package)
+    if wrong := faults(args.package, manifest):
+        raise ExportError(f"{args.package}: {'; '.join(wrong)}")
     if args.esc50 or args.pairs:
         return published(args, manifest)
     files = references(args.package, manifest, args.references)
@@ -143,6 +145,7 @@ class Model:
 
     def __init__(self, folder, manifest, precision):
         graphs = manifest["encoder"]["graphs"]
+        precision = precision or next((p for p in ("fp32", "bf16", "fp16", "int8") if p in graphs), "fp32")
         if precision not in graphs:
             raise ExportError(f"{folder}: expected a graph of precision {precision}; it has {', '.join(graphs)}")
         self.folder, self.manifest = folder, manifest
@@ -150,12 +153,9 @@ class Model:
         self.head = self._open(manifest["head"]["file"]) if manifest.get("head") else None
 
     def _open(self, name):
-        from gst_listen_export.onnx_export import open_session
+        from gst_listen_export.onnx_export import open_graph
 
-        path = self.folder / name
-        if not path.is_file():
-            raise ExportError(f"{path}: expected a graph; nothing is there")
-        return open_session(path)
+        return open_graph(self.folder / name)
 
     def all(self, samples):
         """`log_mel`, `tokens`, `frames` and `embedding` of a recording, as far as the package gives them."""

@@ -58,6 +58,9 @@ def head(beside, dim):
         numbers = {int(m.group(1)) for k in beside.tensors if (m := re.match(r"audio_proj\.sem_blocks\.(\d+)\.", k))}
         hidden = beside.shape("audio_proj.sem_blocks.0.mlp.fc1.weight", "hidden", dim)[0]
         module, prefix, year = AttentionPool(dim, max(numbers) + 1, hidden), "audio_proj.", 2025
+    elif not any(k.startswith("audio_proj.") for k in beside.tensors):
+        raise ExportError(f"{beside.path}: expected M2D-CLAP's head, audio_proj.0.weight (2024) or audio_proj.sem_token (2025); found no "
+                          "audio_proj. An M2D without text: gst-listen-export m2d")
     else:
         hidden = beside.shape("audio_proj.0.weight", "hidden", dim)[0]
         out = beside.shape("audio_proj.2.weight", "out", hidden)[0]

@@ -26,7 +26,7 @@ def export(args):
     import shutil
 
     from gst_listen_export.checkpoint import sha256
-    from gst_listen_export.onnx_export import open_session, reduce
+    from gst_listen_export.onnx_export import open_graph, reduce
     from gst_listen_export.package import PackageWriter, package_id
     from gst_listen_export.ready import check, manifest
     from gst_listen_export.ready.graph import read_graph
@@ -41,7 +41,7 @@ def export(args):
     beside = manifest.files(args.manifest, m)
     if clash := set(beside) & set(graph.data):
         raise ExportError(f"expected other names than the graph's external data, found {', '.join(sorted(clash))}")
-    session = open_session_or_say(args.source, open_session)
+    session = open_graph(args.source)
     most = check.check_runs(session, graph, m)
     described = m["encoder"]["graphs"]["fp32"]
     if most == 1 and described.setdefault("max_batch", 1) != 1:
@@ -63,13 +63,6 @@ def export(args):
         if len(args.precision) > 1:
             reduced(args, package, m, described, reduce, model.embed)
         package.self_test(model.clip)
-
-
-def open_session_or_say(path, open_session):
-    try:
-        return open_session(path)
-    except Exception as error:  # ONNX Runtime's own
-        raise ExportError(f"{path}: expected a graph that ONNX Runtime opens; it says: {str(error).strip().splitlines()[-1]}") from None
 
 
 def write_template(args, graph):
