@@ -213,7 +213,8 @@ def pickle_trouble(path, message):
         named = next((line.strip() for line in message.splitlines() if any(m in line for m in marks)), "")
         return (f"{path}: expected tensors alone; the pickle names code, which is never executed: {named[:200]}. "
                 "Only torch's own tensor types and argparse.Namespace are let through")
-    return no_checkpoint(path, message)
+    # Without torch's advice, which is to have the code run.
+    return no_checkpoint(path, message.partition("WeightsUnpickler error:")[2].strip() if "weights_only" in message else message)
 
 
 def no_checkpoint(path, why):

@@ -66,6 +66,12 @@ def test_a_text_of_no_letters_that_pickles_know(command, tmp_path):
     assert status == 1 and said.rstrip().endswith("it is none"), said
 
 
+def test_nobody_is_told_to_have_code_run(command, tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(40))
+    status, said = command("byol-a", tmp_path / "a.pth", "-o", tmp_path / "p", *FIXED)
+    assert status == 1 and "it is none" in said and "weights_only" not in said, said
+
+
 class Evil:
     def __reduce__(self):
         return (os.system, (f"touch {Evil.mark}",))

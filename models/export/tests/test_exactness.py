@@ -197,23 +197,6 @@ def test_fp16_keeps_layer_norms_in_float32(command, tmp_path):
     assert weights and all(t == onnx.TensorProto.FLOAT16 for t in weights)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("frames, high, wide", [(608, 16, 16), (608, 80, 2)])
-def test_a_full_size_random_vit_base(command, tmp_path, frames, high, wide):
-    """Checkpoint file -> package -> ONNX Runtime, against float64: width 768, 12 blocks, 12 heads."""
-    from weights import save
-
-    w = vit.weights(6, frames, high, wide, dim=768, depth=12, hidden=3072)
-    source = tmp_path / f"m2d-80x{frames}p{high}x{wide}-base"
-    save(w, source / "checkpoint.pth", "model")
-    status, said = command("m2d", source, "-o", tmp_path / "p")
-    assert status == 0, said
-    window = (M2D(stream(16000, 16000 * 2) / 32768)[:112] + 7.1) / 4.2
-    session = onnxruntime.InferenceSession(str(tmp_path / "p/encoder.onnx"), providers=["CPUExecutionProvider"])
-    found = session.run(None, {"lms": window.T[None, None].astype(np.float32)})[0][0]
-    assert right(found, truth.grid(w, window, frames // wide).reshape(-1, 768))
-
-
 def test_a_streaming_package_says_its_context(command, tmp_path):
     from cases.byol_a import weights
     from weights import save

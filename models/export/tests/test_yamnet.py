@@ -132,6 +132,14 @@ def test_bytes_changed_anywhere_are_refused_or_read_and_never_a_crash(tiny, tmp_
             assert str(file) in str(error)
 
 
+def test_inspect_explains_the_file(tiny, command):
+    status, said = command("inspect", tiny)
+    assert status == 0 and "float32 [1, 96, 64]" in said and f"yamnet: 5 classes of 96 frames of 64 bands\n  gst-listen-export yamnet {tiny} -o" in said, said
+    tiny.write_bytes(tiny.read_bytes()[:500])
+    status, said = command("inspect", tiny)
+    assert status == 1 and "expected a TensorFlow Lite file" in said, said
+
+
 def test_an_operator_or_a_class_map_that_does_not_fit_is_named(tiny, tmp_path, command):
     table = tiny.parent / "tiny_class_map.csv"
     good = table.read_text()

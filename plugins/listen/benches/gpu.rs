@@ -107,14 +107,19 @@ impl Subject {
     }
 
     /// The element in a pipeline of its own.
-    fn element(&self, batch: usize, workers: usize, out: impl Fn(&gst::Buffer) + Send + Sync + 'static) -> Result<Fed, Failure> {
+    fn element(
+        &self,
+        batch: usize,
+        workers: usize,
+        out: impl Fn(&gst::Buffer) + Send + Sync + 'static,
+    ) -> Result<Fed, Failure> {
         let package = Package::open(Path::new(&self.folder), true)?;
         let front_end = package.front_end().ok_or("no front end")?.clone();
         let frame = 1_000_000_000 * u64::from(front_end.hop_length) / u64::from(front_end.sample_rate);
         let window = frame * self.frames as u64;
         let line = format!(
             "appsrc name=in format=time block=true max-bytes=0 max-time=0 max-buffers=4 \
-             ! m2dencode name=encode model={} accept-license=true execution-provider={} precision={} window-mode=whole output=clip \
+             ! m2dencode name=encode model={} accept-license=true execution-provider={} precision={} window-mode=whole output=clip edge=rolling \
                window={window} hop={window} max-batch={batch} workers={workers} \
              ! fakesink name=out sync=false",
             self.folder,
@@ -125,12 +130,15 @@ impl Subject {
         let by_name = |name: &str| pipeline.by_name(name).ok_or("no such element");
         let source = by_name("in")?.downcast::<gst_app::AppSrc>().map_err(|_| "no appsrc")?;
         source.set_caps(Some(&MelCaps { format: MelFormat::new(front_end), channel: MIXED }.to_caps()));
-        by_name("out")?.static_pad("sink").ok_or("no pad")?.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-                out(buffer);
-            }
-            gst::PadProbeReturn::Ok
-        });
+        by_name("out")?.static_pad("sink").ok_or("no pad")?.add_probe(
+            gst::PadProbeType::BUFFER,
+            move |_, info| {
+                if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+                    out(buffer);
+                }
+                gst::PadProbeReturn::Ok
+            },
+        );
         pipeline.set_state(gst::State::Playing)?;
         Ok(Fed { pipeline, source, window, feeder: None, stop: Arc::new(AtomicBool::new(false)) })
     }
@@ -140,18 +148,25 @@ impl Subject {
         let (send, found) = mpsc::channel();
         let fed = self.element(windows.min(SOUNDS), 1, move |buffer| {
             let values = buffer.map_readable().map(|map| {
-                map.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<f32>>()
+                map.chunks_exact(4)
+                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                    .collect::<Vec<f32>>()
             });
             // Nobody listens once the run is over.
             let _ = send.send(values);
         })?;
+        fed.source.set_block(false); // these are few, and an error must not leave us waiting
         for number in 0..windows {
             fed.push(number as u64, &fed.buffer(&self.sound(number)))?;
         }
         fed.source.end_of_stream()?;
         let mut all = Vec::new();
-        for _ in 0..windows {
-            all.push(found.recv_timeout(PATIENCE).map_err(|_| fed.error())??);
+        let start = Instant::now();
+        while all.len() < windows {
+            match found.recv_timeout(Duration::from_millis(50)) {
+                Ok(embedding) => all.push(embedding?),
+                Err(_) => fed.check(start)?,
+            }
         }
         Ok(all)
     }
@@ -190,13 +205,26 @@ impl Fed {
         }));
     }
 
-    fn error(&self) -> String {
-        let error = self.pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
-        format!("no embedding came out: {error:?}")
+    /// # Errors
+    /// The pipeline posted one, or has taken too long since `start`.
+    fn check(&self, start: Instant) -> Result<(), Failure> {
+        let posted = self.pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+        if let Some(gst::MessageView::Error(error)) = posted.as_ref().map(|message| message.view()) {
+            return Err(error.error().to_string().into());
+        }
+        if start.elapsed() > PATIENCE {
+            return Err("no embedding came out in time".into());
+        }
+        Ok(())
     }
 }
 
-fn push(source: &gst_app::AppSrc, window: u64, number: u64, sound: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+fn push(
+    source: &gst_app::AppSrc,
+    window: u64,
+    number: u64,
+    sound: &gst::Buffer,
+) -> Result<gst::FlowSuccess, gst::FlowError> {
     let mut buffer = sound.copy(); // its memory is shared
     if let Some(buffer) = buffer.get_mut() {
         buffer.set_pts(gst::ClockTime::from_nseconds(number * window));
@@ -232,7 +260,13 @@ fn device_memory() -> Option<f64> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-fn measure(subject: &Subject, batches: &[usize], elements: &[usize], workers: &[usize], time: Duration) -> Result<(), Failure> {
+fn measure(
+    subject: &Subject,
+    batches: &[usize],
+    elements: &[usize],
+    workers: &[usize],
+    time: Duration,
+) -> Result<(), Failure> {
     let before = device_memory();
     let taken = || Some(device_memory()? - before?);
     bare(subject, batches, time, &taken)?;
@@ -247,7 +281,12 @@ fn measure(subject: &Subject, batches: &[usize], elements: &[usize], workers: &[
 }
 
 /// Windows a second of the session alone: samples in, tokens out, both in the host's memory.
-fn bare(subject: &Subject, batches: &[usize], time: Duration, taken: &dyn Fn() -> Option<f64>) -> Result<(), Failure> {
+fn bare(
+    subject: &Subject,
+    batches: &[usize],
+    time: Duration,
+    taken: &dyn Fn() -> Option<f64>,
+) -> Result<(), Failure> {
     let mut session = subject.session(subject.provider, subject.graph()?)?;
     let (input, output) = (&subject.manifest.encoder.input.name, &subject.manifest.encoder.output.name);
     for &batch in batches {
@@ -293,16 +332,12 @@ fn shared(
     // Loaded, and every batch once: whatever is made on a first run of a shape is made.
     let warm = (4 * batch * workers).max(2 * elements) as u64;
     while count.load(Ordering::Relaxed) < warm {
-        if start.elapsed() > PATIENCE {
-            return Err(all[0].error().into());
-        }
+        all[0].check(start)?;
         std::thread::sleep(Duration::from_millis(5));
     }
     let (start, first) = (Instant::now(), count.load(Ordering::Relaxed));
     while start.elapsed() < time || count.load(Ordering::Relaxed) < first + 3 * batch as u64 {
-        if start.elapsed() > PATIENCE {
-            return Err(all[0].error().into());
-        }
+        all[0].check(start)?;
         std::thread::sleep(Duration::from_millis(5));
     }
     let rate = (count.load(Ordering::Relaxed) - first) as f64 / start.elapsed().as_secs_f64();
@@ -316,11 +351,18 @@ fn shared(
 /// The element's embeddings beside those of the float32 graph on the CPU, pooled here.
 fn agree(subject: &Subject, windows: usize) -> Result<(), Failure> {
     let found = subject.embeddings(windows)?;
-    let expected = Subject { provider: Provider::Cpu, precision: "fp32".into(), manifest: subject.manifest.clone(), folder: subject.folder.clone(), ..*subject };
+    let expected = Subject {
+        provider: Provider::Cpu,
+        precision: "fp32".into(),
+        manifest: subject.manifest.clone(),
+        folder: subject.folder.clone(),
+        ..*subject
+    };
     let expected = expected.embeddings(windows)?;
     let (mut least, mut most) = (1.0_f64, 0.0_f64);
     for (a, b) in found.iter().zip(&expected) {
-        let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+        let dot =
+            |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
         least = least.min(dot(a, b) / (dot(a, a) * dot(b, b)).sqrt());
         let size = b.iter().fold(1.0_f32, |size, v| size.max(v.abs()));
         let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs() / size);

@@ -1,4 +1,4 @@
-"""Says in plain words what a package, a checkpoint or an ONNX file is. Reads; changes nothing, runs nothing."""
+"""Says in plain words what a package, a checkpoint, an ONNX or a TensorFlow Lite file is. Reads; changes nothing, runs nothing."""
 
 import json
 import math
@@ -7,11 +7,11 @@ from pathlib import Path
 from gst_listen_export.errors import ExportError
 
 NAME = "inspect"
-HELP = "say what a package, a checkpoint or an ONNX file is"
+HELP = "say what a package, a checkpoint, an ONNX or a .tflite file is"
 
 
 def add_arguments(parser):
-    parser.add_argument("path", type=Path, help="a package (a folder with a manifest.json), a checkpoint, or an ONNX file")
+    parser.add_argument("path", type=Path, help="a package (a folder with a manifest.json), a checkpoint, an ONNX or a .tflite file")
 
 
 def run(args):
@@ -22,6 +22,8 @@ def run(args):
         lines = package_lines(folder)
     elif args.path.suffix == ".onnx":
         lines = graph_lines(args.path)
+    elif args.path.suffix == ".tflite":
+        lines = tflite_lines(args.path)
     elif is_language_model(args.path):
         lines = language_model_lines(args.path)
     else:
@@ -140,6 +142,22 @@ def graph_lines(path):
              + (f", with external data in {', '.join(graph.data)}" if graph.data else "")]
     lines += [f"takes {p}" for p in graph.inputs] + [f"gives {p}" for p in graph.outputs]
     return [*lines, f"to make a package of it, write what it takes and means into a manifest:\n  gst-listen-export onnx {path} --template -o model.toml"]
+
+
+def tflite_lines(path):
+    """Sentences about a TensorFlow Lite file."""
+    from gst_listen_export import tflite
+
+    file = tflite.File(path)
+    ends = [f"{word} {t.name} {t.dtype} {list(t.shape)}" for word, numbers in (("takes", file.inputs), ("gives", file.outputs))
+            for t in (file.tensors[n] for n in numbers)]
+    try:
+        graph = tflite.Rebuilt(file)
+        words = (f"yamnet: {graph.outputs.get('scores', 0)} classes of {graph.frames} frames of {graph.bands} bands\n"
+                 f"  gst-listen-export yamnet {path} -o PACKAGE")
+    except ExportError as error:
+        words = f"yamnet: it is none: {error}"
+    return [f"{path}: a TensorFlow Lite file with {len(file.operators)} operators, {path.stat().st_size / 1e6:.1f} MB", *ends, words]
 
 
 def is_language_model(folder):
