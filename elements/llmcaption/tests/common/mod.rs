@@ -25,6 +25,7 @@ pub fn s(seconds: f64) -> gst::ClockTime {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caption {
     pub pts: f64,
+    pub duration: f64,
     pub text: String,
 }
 
@@ -161,8 +162,10 @@ pub fn ids(caption: &gst::StructureRef) -> Vec<u64> {
 
 fn read(buffer: &gst::Buffer) -> Caption {
     let map = buffer.map_readable().unwrap();
+    let seconds = |time: Option<gst::ClockTime>| time.unwrap().nseconds() as f64 / 1e9;
     Caption {
-        pts: buffer.pts().unwrap().nseconds() as f64 / 1e9,
+        pts: seconds(buffer.pts()),
+        duration: seconds(buffer.duration()),
         text: std::str::from_utf8(&map).unwrap().to_owned(),
     }
 }

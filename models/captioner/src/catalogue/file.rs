@@ -176,9 +176,65 @@ pub(crate) struct Answers {
     pub now: Pattern,
     pub what: Pattern,
     pub nothing: Pattern,
+    /// Nothing but the sounds that the question leaves out or is timed by.
+    pub nothing_else: Pattern,
+    /// A sound of a summary, and when: `{item}`, `{times}`, and `{clock}` or `{first}` and `{last}`.
+    pub noted: Pattern,
+    pub noted_more: Pattern,
+    /// Times asked about: `{clock}`; `{from}`, `{to}`; `{item}`.
+    pub span_at: Pattern,
+    pub span_between: Pattern,
+    pub span_during: Pattern,
+    /// A time on one channel: `{span}`, `{n}`.
+    pub span_channel: Pattern,
+    /// Nothing is known of `{clock}`; `{from}`, `{to}` is what was listened to.
+    pub beyond: Pattern,
+    /// A sound that nobody is known to listen for, or is known not to.
+    pub no_name: Pattern,
+    pub not_listened: Pattern,
+    /// Words of a sound's name that were not understood; a sound that is only like those that are known.
+    pub left_out: Pattern,
+    pub near: Pattern,
+    /// The sound nearest to a time: `{item}`, `{clock}`.
+    pub nearest: Pattern,
+    pub first_sound: Pattern,
+    pub last_sound: Pattern,
+    /// `first`, `second` and so on, in `nth` and `nth_sound`, and from the last.
+    pub ordinals: Vec<String>,
+    pub nth: Pattern,
+    pub nth_sound: Pattern,
+    pub nth_last: Pattern,
+    /// It was not heard so often: `{list}`, `{span}`.
+    pub nth_none: Pattern,
+    pub longest: Pattern,
+    pub shortest: Pattern,
+    pub loudest: Pattern,
+    pub quietest: Pattern,
+    pub no_level: String,
+    /// When: once; a few times; the last few of many.
+    pub when_once: Pattern,
+    pub when: Pattern,
+    pub when_last: Pattern,
+    pub ended: Pattern,
+    pub not_ended: Pattern,
+    /// From a sound to another: `{first}`, `{from}`, `{last}`, `{to}`, `{duration}`.
+    pub distance: Pattern,
+    /// By number of channels: `{item}`, `{span}`, `{list}`.
+    pub channels: BTreeMap<Number, Pattern>,
+    pub no_channel: String,
+    pub now_what: Pattern,
+    pub nothing_now: String,
+    /// A sound and how long it was there together, among others.
+    pub long_item: Pattern,
+    pub listening: Pattern,
+    pub unheard: Pattern,
+    pub all_heard: Pattern,
     pub unclear: String,
+    /// What can be asked.
+    pub help: String,
 }
 
+/// The words by which questions are understood.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Questions {
@@ -186,26 +242,82 @@ pub(crate) struct Questions {
     pub how_long: Vec<String>,
     pub first: Vec<String>,
     pub last: Vec<String>,
+    /// `second` and so on, and their numbers.
+    pub ordinals: BTreeMap<String, usize>,
+    pub longest: Vec<String>,
+    pub shortest: Vec<String>,
+    pub loudest: Vec<String>,
+    pub quietest: Vec<String>,
+    pub end: Vec<String>,
     pub when: Vec<String>,
     pub what: Vec<String>,
     pub was_there: Vec<String>,
+    /// Words that stand for any sound.
+    pub anything: BTreeSet<String>,
     pub now: Vec<String>,
+    /// On which channel; in front of a channel's number.
+    pub channel_of: Vec<String>,
+    pub channel: Vec<String>,
+    /// What is listened for.
+    pub labels: Vec<String>,
+    /// Words that ask what sounds cannot tell.
+    pub beyond: Vec<String>,
+    /// Words that change nothing and could be taken for others: `else`.
+    pub filler: Vec<String>,
+    /// That a sound's beginning is meant.
+    pub begin: Vec<String>,
+    pub not: Vec<String>,
+    /// In front of what does not count.
+    pub except: Vec<String>,
     pub before: Vec<String>,
     pub after: Vec<String>,
+    /// As `after`; without a sound behind it says nothing.
+    pub since: Vec<String>,
+    pub during: Vec<String>,
     /// In front of `before` and `after`: the seconds next to it.
     pub just: Vec<String>,
-    /// In front of a duration that ends now.
+    /// In front of a duration that ends now, `within_number` only where it has a number; of one that begins at the
+    /// beginning; around one that ended so long ago.
     pub within: Vec<String>,
+    pub within_number: Vec<String>,
+    pub in_first: Vec<String>,
+    pub ago_before: Vec<String>,
+    pub ago_behind: Vec<String>,
+    /// In front of a moment; of two, and between them.
+    pub at: Vec<String>,
+    pub until: Vec<String>,
+    pub between: Vec<String>,
+    pub to: Vec<String>,
     pub units: BTreeMap<Unit, BTreeSet<String>>,
     pub numbers: BTreeMap<String, f64>,
-    /// Between sounds.
+    /// Between sounds; those of them where one is enough.
     pub or: BTreeSet<String>,
+    pub either: BTreeSet<String>,
     /// Words that say nothing about which sound is meant.
     pub skip: BTreeSet<String>,
+    /// Whether words are put together, so that a part of one names it: `Hund` of `Hundebellen`.
+    pub compounds: bool,
+    /// Endings of words that are two, and what takes their place.
+    pub contractions: Vec<(String, String)>,
     /// Endings that are taken from words before they are compared, and what comes in their place; the first that fits.
     pub endings: Vec<(String, String)>,
     /// Words that mean the same.
     pub synonyms: Vec<Vec<String>>,
+}
+
+impl Questions {
+    /// All phrases that ask for something.
+    pub(crate) fn phrases(&self) -> impl Iterator<Item = &str> {
+        let lists = [
+            &self.how_many, &self.how_long, &self.first, &self.last, &self.longest, &self.shortest, &self.loudest,
+            &self.quietest, &self.end, &self.when, &self.what, &self.was_there, &self.now, &self.channel_of,
+            &self.channel, &self.labels, &self.beyond, &self.not, &self.except, &self.before, &self.after,
+            &self.since, &self.during, &self.just, &self.within, &self.within_number, &self.in_first, &self.at,
+            &self.until, &self.between, &self.to,
+        ];
+        let words = self.or.iter().chain(self.ordinals.keys()).chain(self.units.values().flatten());
+        lists.into_iter().flatten().chain(words).map(String::as_str)
+    }
 }
 
 impl Catalogue {
@@ -244,7 +356,7 @@ impl Catalogue {
 impl Answers {
     fn check(&self) -> Result<(), Fault> {
         counted("answers.times", &self.times, &[])?;
-        let all: [(&str, &Pattern, &[&str]); 26] = [
+        let all: [(&str, &Pattern, &[&str]); 56] = [
             ("item", &self.item, &["item", "times"]),
             ("span", &self.span, &["duration"]),
             ("span_since", &self.span_since, &["duration"]),
@@ -260,7 +372,7 @@ impl Answers {
             ("first", &self.first, &["item", "span", "ago", "clock"]),
             ("last", &self.last, &["item", "span", "ago", "clock"]),
             ("long", &self.long, &["item", "duration", "span"]),
-            ("long_pieces", &self.long_pieces, &["item", "duration", "span", "n", "longest"]),
+            ("long_pieces", &self.long_pieces, &["item", "duration", "span", "times", "longest"]),
             ("before", &self.before, &["item", "clock", "list"]),
             ("after", &self.after, &["item", "clock", "list"]),
             ("nothing_before", &self.nothing_before, &["item", "clock", "duration"]),
@@ -271,11 +383,49 @@ impl Answers {
             ("not_now", &self.not_now, &["subject"]),
             ("now", &self.now, &["list"]),
             ("what", &self.what, &["list", "span"]),
+            ("nothing_else", &self.nothing_else, &["span"]),
+            ("noted", &self.noted, &["item", "times", "clock"]),
+            ("noted_more", &self.noted_more, &["item", "times", "first", "last"]),
+            ("span_at", &self.span_at, &["clock"]),
+            ("span_between", &self.span_between, &["from", "to"]),
+            ("span_during", &self.span_during, &["item"]),
+            ("span_channel", &self.span_channel, &["span", "n"]),
+            ("beyond", &self.beyond, &["clock", "from", "to"]),
+            ("no_name", &self.no_name, &["subject", "span"]),
+            ("not_listened", &self.not_listened, &["subject"]),
+            ("left_out", &self.left_out, &["subject"]),
+            ("near", &self.near, &["subject"]),
+            ("nearest", &self.nearest, &["item", "clock"]),
+            ("first_sound", &self.first_sound, &["item", "span", "ago", "clock"]),
+            ("last_sound", &self.last_sound, &["item", "span", "ago", "clock"]),
+            ("nth", &self.nth, &["n", "item", "span", "ago", "clock"]),
+            ("nth_sound", &self.nth_sound, &["n", "item", "span", "ago", "clock"]),
+            ("nth_last", &self.nth_last, &["n", "item", "span", "ago", "clock"]),
+            ("nth_none", &self.nth_none, &["list", "span"]),
+            ("longest", &self.longest, &["item", "span", "duration", "clock"]),
+            ("shortest", &self.shortest, &["item", "span", "duration", "clock"]),
+            ("loudest", &self.loudest, &["item", "span", "level", "clock"]),
+            ("quietest", &self.quietest, &["item", "span", "level", "clock"]),
+            ("when_once", &self.when_once, &["item", "ago", "clock"]),
+            ("when", &self.when, &["item", "times", "span", "list"]),
+            ("when_last", &self.when_last, &["item", "times", "span", "list"]),
+            ("ended", &self.ended, &["item", "ago", "clock"]),
+            ("not_ended", &self.not_ended, &["item"]),
+            ("distance", &self.distance, &["first", "from", "last", "to", "duration"]),
+            ("long_item", &self.long_item, &["item", "duration"]),
         ];
         for (key, pattern, must) in all {
             pattern.check(&format!("answers.{key}"), must, &[])?;
         }
         self.nothing.check("answers.nothing", &["span"], &[])?;
+        self.now_what.check("answers.now_what", &["list"], &[])?;
+        self.listening.check("answers.listening", &["list"], &[])?;
+        self.unheard.check("answers.unheard", &["list", "span"], &[])?;
+        self.all_heard.check("answers.all_heard", &["span"], &[])?;
+        numbered("answers.channels", &self.channels, &["item", "list", "span"])?;
+        if self.ordinals.is_empty() {
+            return Err(("answers.ordinals".into(), "must be words for 1, 2 and so on, found none".into()));
+        }
         for unit in [Unit::Second, Unit::Minute, Unit::Hour] {
             if !self.span_one.contains_key(&unit) {
                 return Err((

@@ -136,6 +136,23 @@ mod tests {
     }
 
     #[test]
+    fn every_language_has_every_message_and_every_list_of_words() {
+        let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        let keys = |catalogue: &serde_json::Value| -> Vec<String> {
+            let sections = catalogue.as_object().unwrap().iter().filter(|(name, _)| *name != "labels");
+            let keys = sections.flat_map(|(section, value)| {
+                value.as_object().into_iter().flatten().map(move |(key, _)| format!("{section}.{key}"))
+            });
+            keys.collect()
+        };
+        let english = keys(&read(BUILT_IN[0].1));
+        assert!(english.len() > 100);
+        for (language, json) in BUILT_IN {
+            assert_eq!(keys(&read(json)), english, "{language}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_is_named_with_its_key() {
         let english: serde_json::Value = serde_json::from_str(BUILT_IN[0].1).unwrap();
         let spoilt = |pointer: &str, value: serde_json::Value| {
