@@ -32,8 +32,11 @@ fn an_event_has_the_fields_of_the_design() {
 fn names_by_language_are_in_the_message_and_in_the_meta() {
     use gst_listen_common::result_meta::{EventRecord, WindowResult};
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), r#"[{"label": "low tone", "name": {"de": "tiefer Ton", "fr": "son grave"}}]"#)
-        .unwrap();
+    std::fs::write(
+        file.path(),
+        r#"[{"label": "low tone", "name": {"de": "tiefer Ton", "fr": "son grave"}}]"#,
+    )
+    .unwrap();
     let path = file.path().to_str().unwrap();
     let mut bench = Bench::new("tensor/strided", &[("labels-file", path)]);
     bench.hear(&["low tone"]);

@@ -63,6 +63,9 @@
 //! position. The answer comes as message `listen-answer` with that id; 0 says that none will, because the element is stopped
 //! or 16 questions wait. A flush, and a segment that goes back, begin anew.
 //!
+//! Of what is not listened for no answer says that it was not there: the list comes from a clapmatch upstream (the query
+//! `listen-labels`); behind a file of lines, where nobody knows it, that nothing of that name was heard.
+//!
 //! # Properties
 //!
 //! | property | type | default | meaning |

@@ -103,7 +103,10 @@ fn a_question_that_is_not_understood_is_never_answered_with_no() {
     ] {
         let answer = ask(&evidence, "en", question);
         assert!(!answer.starts_with("No") && !answer.starts_with("Yes"), "{question}: {answer}");
-        assert!(answer.contains("a dog barking 3 times") || answer.contains("I listened from"), "{question}: {answer}");
+        assert!(
+            answer.contains("a dog barking 3 times") || answer.contains("I listened from"),
+            "{question}: {answer}"
+        );
     }
     for question in ["Wer ist da?", "Warum?", "Ist es sicher?", "War er es?", "Ist jemand zu Hause?"] {
         let answer = ask(&evidence, "de", question);
@@ -126,7 +129,8 @@ fn what_a_model_is_given_are_the_numbers_of_the_answer() {
                 ..Options::default()
             };
             let prompt = Prompt::new(&scene, &Task::Answer { question: question.clone() }, &options).unwrap();
-            let facts: Value = serde_json::Deserializer::from_str(&prompt.user).into_iter().next().unwrap().unwrap();
+            let facts: Value =
+                serde_json::Deserializer::from_str(&prompt.user).into_iter().next().unwrap().unwrap();
             if let Some(answer) = facts.get("answer") {
                 // The same sentence, for the one counts as the other does.
                 assert_eq!(answer, expected, "{language} {question}");
@@ -188,7 +192,9 @@ fn without_a_list_of_labels_it_is_not_said_that_a_sound_was_not_there() {
     assert!(ask(&evidence, "en", "was there rain?").starts_with("No, I heard nothing like “rain”"));
     let label = |label: &str| Label { label: label.into(), ..Label::default() };
     evidence.listen_for([label("rain"), label("helicopter")]);
-    assert!(ask(&evidence, "en", "was there a helicopter?").starts_with("No, I heard nothing like “helicopter”"));
+    assert!(
+        ask(&evidence, "en", "was there a helicopter?").starts_with("No, I heard nothing like “helicopter”")
+    );
     evidence.listen_for([label("rain")]);
     assert!(ask(&evidence, "en", "was there a helicopter?").starts_with("I do not listen for “helicopter”"));
 }
@@ -217,16 +223,22 @@ fn hostile_labels_stay_mentions_in_captions_and_answers() {
         evidence.hear(sound(2, label, 3.0, Some(4.0), 0.9));
         evidence.advance(ns(10.0));
         let caption = Request::caption(evidence.recent(ns(10.0)));
-        let mut texts = vec![Template::or_english("en").reply(&caption, &Cancel::new(), &mut |_| {}).unwrap().text];
+        let mut texts =
+            vec![Template::or_english("en").reply(&caption, &Cancel::new(), &mut |_| {}).unwrap().text];
         let of_itself = format!("was there {label}?");
-        for question in ["was there a dog?", "what did you hear?", "what was last?", "hm?", of_itself.as_str(), label] {
+        for question in
+            ["was there a dog?", "what did you hear?", "what was last?", "hm?", of_itself.as_str(), label]
+        {
             texts.push(ask(&evidence, "en", question));
             texts.push(ask(&evidence, "de", question));
         }
         for text in &texts {
             assert!(!text.is_empty() && text.len() < MAX_TEXT, "{label:?}: {text}");
             assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{label:?}: {text}");
-            assert!(text.chars().filter(|c| *c == '“').count() <= text.chars().filter(|c| "”„".contains(*c)).count());
+            assert!(
+                text.chars().filter(|c| *c == '“').count()
+                    <= text.chars().filter(|c| "”„".contains(*c)).count()
+            );
         }
         assert_eq!(
             ask(&evidence, "en", "was there a dog?"),

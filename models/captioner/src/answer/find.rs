@@ -120,7 +120,8 @@ pub(crate) fn find(scene: &Scene, question: &str, catalogue: &Catalogue) -> Resu
     }
     let mut during: Vec<(u64, u64)> = Vec::new();
     if let Some((side, group)) = &mark {
-        let Some(latest) = group.heard.iter().rev().find(|heard| heard.onset < to).or(group.heard.last()) else {
+        let Some(latest) = group.heard.iter().rev().find(|heard| heard.onset < to).or(group.heard.last())
+        else {
             return Err(Missing::Question);
         };
         let reach = match (asked.just, asked.kind) {
@@ -173,9 +174,8 @@ pub(crate) fn find(scene: &Scene, question: &str, catalogue: &Catalogue) -> Resu
     let kind = understood(&asked, &parts, mark.is_some())?;
     let elsewhere =
         if groups_found.is_empty() { groups(meant.into_iter(), 0, scene.now) } else { Vec::new() };
-    let heard = |part: &Part| {
-        groups_found.iter().any(|group| part.labels.contains(&same_form(&group.sound.label)))
-    };
+    let heard =
+        |part: &Part| groups_found.iter().any(|group| part.labels.contains(&same_form(&group.sound.label)));
     let parts = parts.into_iter().map(|part| Asked { heard: heard(&part), part }).collect();
     Ok(Found {
         kind,
@@ -196,7 +196,8 @@ pub(crate) fn find(scene: &Scene, question: &str, catalogue: &Catalogue) -> Resu
 /// Whether it is the very sound that marks the time.
 fn is_mark(sound: &Sound, mark: &Option<(Side, Group)>, span: Span) -> bool {
     let Some((_, group)) = mark else { return false };
-    span == Span::During || group.heard.last().is_some_and(|latest| latest.onset <= sound.onset && sound.end() <= latest.end)
+    span == Span::During
+        || group.heard.last().is_some_and(|latest| latest.onset <= sound.onset && sound.end() <= latest.end)
 }
 
 /// What is asked, where that is understood.
@@ -234,7 +235,11 @@ fn stretch(scene: &Scene, time: Option<Time>) -> Result<(u64, u64, Span), Missin
     let since = if start <= scene.since { Span::Since(whole) } else { Span::Last(whole) };
     let between = |from: u64, to: u64| {
         let (from, to) = (from.max(start), to.min(now));
-        if from > to { Err(Missing::Time { at: from.min(to) }) } else { Ok((from, to, Span::Between(from, to))) }
+        if from > to {
+            Err(Missing::Time { at: from.min(to) })
+        } else {
+            Ok((from, to, Span::Between(from, to)))
+        }
     };
     match time {
         None => Ok((start, now, since)),
@@ -246,7 +251,9 @@ fn stretch(scene: &Scene, time: Option<Time>) -> Result<(u64, u64, Span), Missin
             Ok((at.saturating_sub(MOMENT).max(start), at.saturating_add(MOMENT).min(now), Span::At(at)))
         }
         Some(Time::Ago(ns, _)) if ns > whole => Err(Missing::Time { at: now.saturating_sub(ns) }),
-        Some(Time::Ago(ns, slack)) => between((now - ns).saturating_sub(slack), (now - ns).saturating_add(slack)),
+        Some(Time::Ago(ns, slack)) => {
+            between((now - ns).saturating_sub(slack), (now - ns).saturating_add(slack))
+        }
         Some(Time::Between(from, _)) if from > now => Err(Missing::Time { at: from }),
         Some(Time::Between(_, to)) if to < start => Err(Missing::Time { at: to }),
         Some(Time::Between(from, to)) => between(from, to),
@@ -261,7 +268,8 @@ fn stretch(scene: &Scene, time: Option<Time>) -> Result<(u64, u64, Span), Missin
 /// The sound that marks a time, and the words behind it that belong to the sound asked about: `hat der Hund vor dem Alarm
 /// gebellt`.
 fn mark_of<'t>(matcher: &Matcher<'_>, tokens: &'t [Token], subject: &[Token]) -> (Part, &'t [Token]) {
-    let nothing = || Part { labels: BTreeSet::new(), exact: false, shown: shown(tokens), unknown: Vec::new() };
+    let nothing =
+        || Part { labels: BTreeSet::new(), exact: false, shown: shown(tokens), unknown: Vec::new() };
     let first = matcher.parts(tokens).into_iter().next().unwrap_or_else(nothing);
     if first.exact || subject.iter().all(|token| !matcher.names_something(token)) {
         return (first, &[]);

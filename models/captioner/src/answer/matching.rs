@@ -150,7 +150,9 @@ impl<'a> Matcher<'a> {
         let asked = self.stems(words.iter().copied());
         let mut best = (false, 0);
         let mut found: Vec<(String, BTreeSet<String>)> = Vec::new();
-        for (known, name) in self.known.iter().flat_map(|known| known.names.iter().map(move |name| (known, name))) {
+        for (known, name) in
+            self.known.iter().flat_map(|known| known.names.iter().map(move |name| (known, name)))
+        {
             let shared: BTreeSet<String> =
                 asked.iter().filter(|word| name.iter().any(|of| self.is_in(word, of))).cloned().collect();
             let rank = (name.is_subset(&asked) || shared.len() == asked.len(), shared.len());

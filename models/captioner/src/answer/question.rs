@@ -16,7 +16,10 @@ pub(crate) enum Kind {
     First,
     Last,
     /// The so-manieth, counted from the first or the last.
-    Nth { n: usize, from_end: bool },
+    Nth {
+        n: usize,
+        from_end: bool,
+    },
     Longest,
     Shortest,
     Loudest,
@@ -114,9 +117,11 @@ fn take_mark(
         (Side::After, &words.since),
     ];
     let found = sides.iter().filter_map(|(side, phrases)| {
-        position(tokens, phrases).map(|(at, length)| (at, length, *side, std::ptr::eq(*phrases, &words.since)))
+        position(tokens, phrases)
+            .map(|(at, length)| (at, length, *side, std::ptr::eq(*phrases, &words.since)))
     });
-    let Some((at, length, side, since)) = found.min_by_key(|(at, length, ..)| (*at, usize::MAX - length)) else {
+    let Some((at, length, side, since)) = found.min_by_key(|(at, length, ..)| (*at, usize::MAX - length))
+    else {
         return (None, false);
     };
     let mut behind = tokens.split_off(at).split_off(length);

@@ -50,7 +50,9 @@ fn told(found: &Found, span: &str, scene: &Scene, messages: &Messages) -> Vec<St
     let groups = &found.groups;
     match found.kind {
         Kind::Labels => return vec![labels(scene, messages)],
-        Kind::What if found.negated && found.parts.is_empty() => return vec![unheard(found, span, scene, messages)],
+        Kind::What if found.negated && found.parts.is_empty() => {
+            return vec![unheard(found, span, scene, messages)];
+        }
         Kind::What if found.mark.is_some() && matches!(found.span, Span::Before | Span::After) => {
             return vec![found.mark.as_ref().map_or_else(String::new, |mark| beside(found, mark, messages))];
         }
@@ -96,7 +98,9 @@ fn told(found: &Found, span: &str, scene: &Scene, messages: &Messages) -> Vec<St
             let each = groups.iter().take(MOST_NAMED).map(|group| single::when(group, span, scene, messages));
             each.chain(still).collect()
         }
-        Kind::End => groups.iter().take(MOST_NAMED).map(|group| single::end(group, scene, messages)).collect(),
+        Kind::End => {
+            groups.iter().take(MOST_NAMED).map(|group| single::end(group, scene, messages)).collect()
+        }
         Kind::Channel => {
             let each = groups.iter().take(MOST_NAMED).map(|group| single::channels(group, span, messages));
             each.collect::<Option<_>>().unwrap_or_else(|| vec![answers.no_channel.clone()])
@@ -134,7 +138,13 @@ fn summary(scene: &Scene, messages: &Messages) -> String {
         let (first, last) = (clock(group.onset()), clock(group.last_onset()));
         let form = if group.times() == 1 { &answers.noted } else { &answers.noted_more };
         let item = name(group, messages);
-        form.fill(&[("item", &item), ("times", &times), ("clock", &first), ("first", &first), ("last", &last)])
+        form.fill(&[
+            ("item", &item),
+            ("times", &times),
+            ("clock", &first),
+            ("first", &first),
+            ("last", &last),
+        ])
     };
     answers.what.fill(&[("list", &named(&all, item, messages)), ("span", &span)])
 }
@@ -147,7 +157,8 @@ fn since(scene: &Scene, messages: &Messages) -> String {
 
 /// A sound that nobody listens for, as far as that is known.
 fn unknown(words: &str, span: &str, scene: &Scene, messages: &Messages) -> String {
-    let form = if scene.labels.is_complete() { &messages.answers.not_listened } else { &messages.answers.no_name };
+    let form =
+        if scene.labels.is_complete() { &messages.answers.not_listened } else { &messages.answers.no_name };
     form.fill(&[("subject", &quoted(words, messages)), ("span", span)])
 }
 
@@ -165,7 +176,8 @@ fn none(found: &Found, span: &str, messages: &Messages) -> String {
         .map(|asked| asked.part.shown.as_str())
         .collect();
     if known.is_empty() {
-        let form = if found.excepted || found.mark.is_some() { &answers.nothing_else } else { &answers.nothing };
+        let form =
+            if found.excepted || found.mark.is_some() { &answers.nothing_else } else { &answers.nothing };
         return form.fill(&[("span", span)]);
     }
     let plain = !found.negated && found.parts.iter().all(|asked| asked.part.exact);
@@ -179,7 +191,9 @@ fn nearest(found: &Found, scene: &Scene, messages: &Messages) -> Option<String> 
     let centre = match found.span {
         Span::At(at) => at,
         Span::Between(from, to) => from.midpoint(to),
-        Span::Last(_) | Span::Since(_) => return (!found.elsewhere.is_empty()).then(|| latest(&found.elsewhere, scene, messages)),
+        Span::Last(_) | Span::Since(_) => {
+            return (!found.elsewhere.is_empty()).then(|| latest(&found.elsewhere, scene, messages));
+        }
         Span::Before | Span::After | Span::During if found.parts.is_empty() => return None,
         Span::Before | Span::After | Span::During => found.mark.as_ref()?.onset(),
     };
@@ -245,7 +259,8 @@ fn unheard(found: &Found, span: &str, scene: &Scene, messages: &Messages) -> Str
     if !scene.labels.is_complete() {
         return summary(scene, messages);
     }
-    let heard = |label: &str| found.groups.iter().any(|group| same_form(&group.sound.label) == same_form(label));
+    let heard =
+        |label: &str| found.groups.iter().any(|group| same_form(&group.sound.label) == same_form(label));
     let names: Vec<String> = scene
         .labels
         .iter()
@@ -299,13 +314,15 @@ fn beside(found: &Found, mark: &Group, messages: &Messages) -> String {
 fn span(found: &Found, messages: &Messages) -> String {
     let at = match found.span {
         Span::Before => Some(found.to),
-        Span::After => found
-            .mark
-            .as_ref()
-            .and_then(|mark| mark.heard.iter().rev().find(|heard| heard.end <= found.from).map(|heard| heard.onset)),
+        Span::After => found.mark.as_ref().and_then(|mark| {
+            mark.heard.iter().rev().find(|heard| heard.end <= found.from).map(|heard| heard.onset)
+        }),
         _ => None,
     };
-    let mark = found.mark.as_ref().map(|mark| (name(mark, messages), clock(at.unwrap_or_else(|| mark.last_onset()))));
+    let mark = found
+        .mark
+        .as_ref()
+        .map(|mark| (name(mark, messages), clock(at.unwrap_or_else(|| mark.last_onset()))));
     let span = told_span(found.span, mark, messages);
     match found.channel {
         Some(n) => messages.answers.span_channel.fill(&[("span", &span), ("n", &n.to_string())]),

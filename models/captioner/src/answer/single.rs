@@ -101,7 +101,8 @@ pub(super) fn channels(group: &Group, span: &str, messages: &Messages) -> Option
     channels.sort_unstable();
     channels.dedup();
     let names: Vec<String> = channels.iter().map(i32::to_string).collect();
-    let values = [("item", name(group, messages)), ("span", span.to_owned()), ("list", and(&names, messages))];
+    let values =
+        [("item", name(group, messages)), ("span", span.to_owned()), ("list", and(&names, messages))];
     let values: Vec<(&str, &str)> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
     (!channels.is_empty()).then(|| numbered_form(&messages.answers.channels, channels.len() as u64, &values))
 }
@@ -113,7 +114,8 @@ pub(super) fn distance(a: &Group, b: &Group, messages: &Messages) -> Option<Stri
         Some((near.onset, b.onset))
     });
     let (a_at, b_at) = last?;
-    let ((first, from), (second, to)) = if a_at <= b_at { ((a, a_at), (b, b_at)) } else { ((b, b_at), (a, a_at)) };
+    let ((first, from), (second, to)) =
+        if a_at <= b_at { ((a, a_at), (b, b_at)) } else { ((b, b_at), (a, a_at)) };
     Some(messages.answers.distance.fill(&[
         ("first", &name(first, messages)),
         ("from", &clock(from)),

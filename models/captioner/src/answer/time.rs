@@ -146,7 +146,8 @@ fn length(tokens: &[Token], words: &Words) -> Option<Length> {
     let and = usize::from(tokens.get(first.words).is_some_and(|token| words.or.contains(&token.word)));
     let more = tokens.get(first.words + and..).and_then(|rest| {
         let (count, at) = number(rest, words)?;
-        let smaller = self::unit(rest.get(at)?, words).filter(|smaller| smaller.seconds() < unit.seconds())?;
+        let smaller =
+            self::unit(rest.get(at)?, words).filter(|smaller| smaller.seconds() < unit.seconds())?;
         Some(Length { ns: ns(count * smaller.seconds())?, unit: smaller, words: at + 1 })
     });
     match more {
