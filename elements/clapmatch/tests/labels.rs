@@ -285,7 +285,9 @@ fn who_is_downstream_may_ask_what_is_listened_for() {
     let asked = |bench: &Bench| {
         let sink = bench.element.static_pad("src").unwrap().peer().unwrap();
         let listened = gst_listen_common::labels::ask(&sink);
-        listened.map(|listened| listened.into_iter().map(|listened| (listened.label, listened.names)).collect::<Vec<_>>())
+        listened.map(|listened| {
+            listened.into_iter().map(|listened| (listened.label, listened.names)).collect::<Vec<_>>()
+        })
     };
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), r#"[{"label": "low tone", "name": {"de": "tiefer Ton"}}]"#).unwrap();

@@ -23,7 +23,7 @@ fn questions_are_answered_from_what_was_heard() {
         (
             "Was there a car horn in the last ten minutes?",
             600.0,
-            "Yes, I heard a car horn once in the last 10 minutes. The last time was 2 seconds ago, at 0:10:00.".into(),
+            "Yes, I heard a car horn once in the last 10 minutes. That was 2 seconds ago, at 0:10:00.".into(),
         ),
         (
             "Was there glass breaking?",
@@ -57,7 +57,7 @@ fn what_upstream_listens_for_is_known_to_answers() {
         (
             "en",
             "Was there a helicopter?",
-            "I do not listen for “helicopter”, so I cannot say whether it was there.",
+            "I do not listen for “helicopter”, so I cannot tell.",
         ),
         ("de", "War ein Baby zu hören?", "Nein, in der letzten Minute war nichts wie „Baby“ zu hören."),
     ] {

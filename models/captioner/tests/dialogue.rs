@@ -242,7 +242,7 @@ fn hostile_labels_stay_mentions_in_captions_and_answers() {
         }
         assert_eq!(
             ask(&evidence, "en", "was there a dog?"),
-            "Yes, I heard a dog barking once in the 10 seconds since I began to listen. The last time was 9 seconds ago, \
+            "Yes, I heard a dog barking once in the 10 seconds since I began to listen. That was 9 seconds ago, \
              at 0:00:01.",
             "{label:?} changes nothing about others"
         );

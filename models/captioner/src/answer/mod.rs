@@ -10,6 +10,7 @@ mod matching;
 mod question;
 mod say;
 mod single;
+mod span;
 mod time;
 mod tokens;
 

@@ -3,7 +3,8 @@
 use super::find::{Found, Missing, Span};
 use super::question::Kind;
 use super::single;
-use crate::catalogue::{Messages, Unit, counted_form, numbered_form};
+use super::span::{self, MOMENT, ago, since, told_span};
+use crate::catalogue::{Messages, counted_form, numbered_form};
 use crate::evidence::Scene;
 use crate::template::phrase::{phrase, quoted};
 use crate::template::plan::{Group, groups};
@@ -12,12 +13,10 @@ use crate::words::{clock, same_form};
 
 /// Kinds of sound that one answer names.
 const MOST_NAMED: usize = 10;
-/// What is nearer than this is "just now" or "at the same time", in nanoseconds.
-const MOMENT: u64 = 1_000_000_000;
 
 /// The answer to a question that was understood.
 pub(super) fn answer(found: &Found, scene: &Scene, messages: &Messages) -> String {
-    let span = span(found, messages);
+    let span = span::span(found, messages);
     let mut sentences = Vec::new();
     for asked in &found.parts {
         let part = &asked.part;
@@ -86,7 +85,7 @@ fn told(found: &Found, span: &str, scene: &Scene, messages: &Messages) -> Vec<St
         Kind::What => vec![answers.what.fill(&about)],
         Kind::WasThere => {
             let form = if plain { &answers.yes } else { &answers.count };
-            vec![form.fill(&about), still.unwrap_or_else(|| latest(groups, scene, messages))]
+            vec![form.fill(&about), still.unwrap_or_else(|| latest(groups, true, scene, messages))]
         }
         Kind::HowMany => {
             let total: usize = groups.iter().map(Group::times).sum();
@@ -149,12 +148,6 @@ fn summary(scene: &Scene, messages: &Messages) -> String {
     answers.what.fill(&[("list", &named(&all, item, messages)), ("span", &span)])
 }
 
-fn since(scene: &Scene, messages: &Messages) -> String {
-    let whole = scene.now.saturating_sub(scene.start);
-    let span = if scene.start <= scene.since { Span::Since(whole) } else { Span::Last(whole) };
-    told_span(span, None, messages)
-}
-
 /// A sound that nobody listens for, as far as that is known.
 fn unknown(words: &str, span: &str, scene: &Scene, messages: &Messages) -> String {
     let form =
@@ -192,7 +185,7 @@ fn nearest(found: &Found, scene: &Scene, messages: &Messages) -> Option<String> 
         Span::At(at) => at,
         Span::Between(from, to) => from.midpoint(to),
         Span::Last(_) | Span::Since(_) => {
-            return (!found.elsewhere.is_empty()).then(|| latest(&found.elsewhere, scene, messages));
+            return (!found.elsewhere.is_empty()).then(|| latest(&found.elsewhere, false, scene, messages));
         }
         Span::Before | Span::After | Span::During if found.parts.is_empty() => return None,
         Span::Before | Span::After | Span::During => found.mark.as_ref()?.onset(),
@@ -214,7 +207,7 @@ fn now(found: &Found, scene: &Scene, messages: &Messages) -> Vec<String> {
     let list = and(&names, messages);
     let last = || {
         let past = if found.groups.is_empty() { &found.elsewhere } else { &found.groups };
-        (!past.is_empty()).then(|| latest(past, scene, messages))
+        (!past.is_empty()).then(|| latest(past, false, scene, messages))
     };
     let known: Vec<String> = found
         .parts
@@ -311,50 +304,6 @@ fn beside(found: &Found, mark: &Group, messages: &Messages) -> String {
     form.fill(&[("item", &mark_name), ("clock", &at), ("list", &list)])
 }
 
-fn span(found: &Found, messages: &Messages) -> String {
-    let at = match found.span {
-        Span::Before => Some(found.to),
-        Span::After => found.mark.as_ref().and_then(|mark| {
-            mark.heard.iter().rev().find(|heard| heard.end <= found.from).map(|heard| heard.onset)
-        }),
-        _ => None,
-    };
-    let mark = found
-        .mark
-        .as_ref()
-        .map(|mark| (name(mark, messages), clock(at.unwrap_or_else(|| mark.last_onset()))));
-    let span = told_span(found.span, mark, messages);
-    match found.channel {
-        Some(n) => messages.answers.span_channel.fill(&[("span", &span), ("n", &n.to_string())]),
-        None => span,
-    }
-}
-
-/// A time in words; `mark` is the sound before, after or during which it is, and its clock.
-fn told_span(span: Span, mark: Option<(String, String)>, messages: &Messages) -> String {
-    let answers = &messages.answers;
-    let (item, at) = mark.unwrap_or_default();
-    match span {
-        Span::Before => answers.span_before.fill(&[("item", &item), ("clock", &at)]),
-        Span::After => answers.span_after.fill(&[("item", &item), ("clock", &at)]),
-        Span::During => answers.span_during.fill(&[("item", &item)]),
-        Span::Since(ns) => answers.span_since.fill(&[("duration", &duration(ns, messages))]),
-        Span::Last(ns) => last(ns, messages),
-        Span::At(at) => answers.span_at.fill(&[("clock", &clock(at))]),
-        Span::Between(from, to) => answers.span_between.fill(&[("from", &clock(from)), ("to", &clock(to))]),
-    }
-}
-
-/// `in the last 10 minutes`; a single unit has words of its own.
-fn last(ns: u64, messages: &Messages) -> String {
-    let answers = &messages.answers;
-    let one = [Unit::Second, Unit::Minute, Unit::Hour]
-        .into_iter()
-        .find(|unit| ns == (unit.seconds() * 1e9) as u64)
-        .and_then(|unit| answers.span_one.get(&unit));
-    one.cloned().unwrap_or_else(|| answers.span.fill(&[("duration", &duration(ns, messages))]))
-}
-
 /// The sounds with how often each was heard.
 pub(super) fn times(groups: &[Group], messages: &Messages) -> String {
     let answers = &messages.answers;
@@ -375,14 +324,12 @@ fn named(groups: &[Group], item: impl Fn(&Group) -> String, messages: &Messages)
     }
 }
 
-/// Moments, as one: `0:01:40 and 0:11:40`.
-pub(super) fn clocks(at: impl Iterator<Item = u64>, messages: &Messages) -> String {
-    and(&at.map(clock).collect::<Vec<_>>(), messages)
-}
-
-fn latest(groups: &[Group], scene: &Scene, messages: &Messages) -> String {
+/// Where the last of them was; `told`: how many there were was said before.
+fn latest(groups: &[Group], told: bool, scene: &Scene, messages: &Messages) -> String {
     let last = groups.iter().map(Group::last_onset).max().unwrap_or(0);
-    messages.answers.latest.fill(&[("ago", &ago(last, scene, messages)), ("clock", &clock(last))])
+    let once = told && groups.iter().map(Group::times).sum::<usize>() == 1;
+    let form = if once { &messages.answers.latest_once } else { &messages.answers.latest };
+    form.fill(&[("ago", &ago(last, scene, messages)), ("clock", &clock(last))])
 }
 
 fn long(groups: &[Group], span: &str, messages: &Messages) -> String {
@@ -406,12 +353,4 @@ fn long(groups: &[Group], span: &str, messages: &Messages) -> String {
         ("times", &times),
         ("longest", &duration(group.longest(), messages)),
     ])
-}
-
-/// How long ago a moment is.
-pub(super) fn ago(at: u64, scene: &Scene, messages: &Messages) -> String {
-    match scene.now.saturating_sub(at) {
-        0..MOMENT => messages.answers.just_now.clone(),
-        distance => messages.answers.ago.fill(&[("duration", &duration(distance, messages))]),
-    }
 }

@@ -2,7 +2,8 @@
 
 use super::find::Found;
 use super::question::Kind;
-use super::say::{ago, clocks, times};
+use super::say::times;
+use super::span::{ago, clocks};
 use crate::catalogue::{Messages, Pattern, counted_form, numbered_form};
 use crate::evidence::Scene;
 use crate::evidence::heard::Heard;
@@ -19,7 +20,7 @@ pub(super) fn answer(found: &Found, span: &str, scene: &Scene, messages: &Messag
     let mut all: Vec<(&Group, &Heard)> =
         found.groups.iter().flat_map(|group| group.heard.iter().map(move |heard| (group, heard))).collect();
     all.sort_by_key(|(_, heard)| heard.onset);
-    let every = found.parts.is_empty();
+    let of = |every, asked| if found.parts.is_empty() { every } else { asked };
     let told = |form: &Pattern, (group, heard): (&Group, &Heard), n: usize| {
         let length = heard.within(found.from, found.to);
         let told = form.fill(&[
@@ -44,20 +45,19 @@ pub(super) fn answer(found: &Found, span: &str, scene: &Scene, messages: &Messag
     };
     let with_level = || all.iter().filter(|one| level(one).is_some());
     let one = match found.kind {
-        Kind::First => (all.first(), if every { &answers.first_sound } else { &answers.first }, 1),
-        Kind::Last => (all.last(), if every { &answers.last_sound } else { &answers.last }, 1),
+        Kind::First => (all.first(), of(&answers.first_sound, &answers.first), 1),
+        Kind::Last => (all.last(), of(&answers.last_sound, &answers.last), 1),
         Kind::Nth { n, from_end: true } => {
             (n.checked_sub(1).and_then(|n| all.iter().rev().nth(n)), &answers.nth_last, n)
         }
         Kind::Nth { n, .. } => {
-            let form = if every { &answers.nth_sound } else { &answers.nth };
-            (n.checked_sub(1).and_then(|n| all.get(n)), form, n)
+            (n.checked_sub(1).and_then(|n| all.get(n)), of(&answers.nth_sound, &answers.nth), n)
         }
         // Of equals the first.
-        Kind::Longest => (all.iter().rev().max_by_key(length), &answers.longest, 1),
-        Kind::Shortest => (all.iter().min_by_key(length), &answers.shortest, 1),
-        Kind::Loudest => (with_level().rev().max_by_key(level), &answers.loudest, 1),
-        _ => (with_level().min_by_key(level), &answers.quietest, 1),
+        Kind::Longest => (all.iter().rev().max_by_key(length), of(&answers.longest, &answers.longest_of), 1),
+        Kind::Shortest => (all.iter().min_by_key(length), of(&answers.shortest, &answers.shortest_of), 1),
+        Kind::Loudest => (with_level().rev().max_by_key(level), of(&answers.loudest, &answers.loudest_of), 1),
+        _ => (with_level().min_by_key(level), of(&answers.quietest, &answers.quietest_of), 1),
     };
     match (one, found.kind) {
         ((Some(one), form, n), _) => told(form, *one, n),

@@ -2,6 +2,7 @@
 //!
 //! `models/captioner/CATALOGUE.md` describes the file. A catalogue is data: another language is another file.
 
+mod check;
 mod file;
 mod pattern;
 
