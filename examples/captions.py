@@ -23,7 +23,7 @@ def main(path, labels="dog barking;siren;glass breaking", question=None):
     Gst.init(None)
     pipeline = Gst.parse_launch(
         "filesrc name=file ! decodebin ! audioconvert ! audioresample ! melspec ! m2dencode ! clapmatch name=match"
-        " ! llmcaption name=caption latency=10000 ! text/x-raw ! appsink name=sink emit-signals=true sync=false"
+        " ! llmcaption name=caption latency=10000 ! text/x-raw,format=utf8 ! appsink name=sink emit-signals=true sync=false"
     )
     pipeline.get_by_name("file").set_property("location", path)
     pipeline.get_by_name("match").set_property("labels", labels)

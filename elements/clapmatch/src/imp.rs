@@ -55,7 +55,11 @@ impl ObjectSubclass for ClapMatch {
                 Self::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
             })
             .build();
-        let src = gst::Pad::builder_from_template(&template("src")).build();
+        let src = gst::Pad::builder_from_template(&template("src"))
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.src_query(pad, query))
+            })
+            .build();
         Self {
             sink,
             src,

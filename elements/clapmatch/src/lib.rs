@@ -38,6 +38,9 @@
 //! running-time, stream-time, duration, step, utc, channel, level, scores`) with each window's scores where
 //! `post-messages` is set.
 //!
+//! Downstream may ask what is listened for: the custom query `listen-labels` is answered with `labels`, structures of `label`
+//! and, where `labels-file` has them, `names`.
+//!
 //! # Labels
 //!
 //! Setting a property never waits: a thread reads and embeds the list, and it takes effect as a whole between two windows.

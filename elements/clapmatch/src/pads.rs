@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_listen_common::caps::{EmbeddingCaps, EmbeddingKind};
-use gst_listen_common::{errors, latency};
+use gst_listen_common::{errors, labels, latency};
 use listen_package::Output as Embeds;
 use listen_zeroshot::{EndReason, MatchError};
 
@@ -157,6 +157,17 @@ impl ClapMatch {
             }
             _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
         }
+    }
+
+    pub(crate) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Custom(query) = query.view_mut()
+            && labels::is_asked(query)
+        {
+            // Until there are labels, nobody knows.
+            let listened = self.stream().listens_for();
+            return listened.map(|listened| labels::answer(query, listened)).is_some();
+        }
+        gst::Pad::query_default(pad, Some(&*self.obj()), query)
     }
 
     fn set_caps(&self, caps: &gst::CapsRef) -> bool {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use gst::ClockTime;
 use gst_listen_common::caps::EmbeddingCaps;
 use gst_listen_common::event_times::EventTimes;
+use gst_listen_common::labels::Listened;
 use gst_listen_common::result_meta::{EventRecord, WindowResult, value_array};
 use gst_listen_common::sparse::Sparse;
 use gst_listen_common::window_meta::WindowMeta;
 use listen_package::{Output as Embeds, Package};
 use listen_zeroshot::{
-    Change, Counts, Detector, EndReason, LabelScore, MatchError, SettingsError, Source, Span, Window,
+    Change, Counts, Detector, EndReason, Label, LabelScore, MatchError, SettingsError, Source, Span, Window,
 };
 
 use crate::output::{Form, Line, Observer, Report};
@@ -103,6 +104,14 @@ impl Stream {
     /// Whether labels are there.
     pub fn is_listening(&self) -> bool {
         self.listening.is_some()
+    }
+
+    /// What it listens for, once labels are there.
+    pub fn listens_for(&self) -> Option<Vec<Listened>> {
+        let labels = self.listening.as_ref()?.detector.matcher().labels();
+        let listened =
+            |label: &Arc<Label>| Listened { label: label.text.clone(), names: label.names.clone() };
+        Some(labels.iter().map(listened).collect())
     }
 
     /// Listens for other labels from the next window on; what is not wanted any more ends.

@@ -279,3 +279,24 @@ fn a_text_tower_embeds_any_words() {
     bench.h.push(common::buffer(&low, s(0.0), s(2.0))).unwrap();
     assert_eq!(bench.events(), ["start low tone 0.0-2.0"]);
 }
+
+#[test]
+fn who_is_downstream_may_ask_what_is_listened_for() {
+    let asked = |bench: &Bench| {
+        let sink = bench.element.static_pad("src").unwrap().peer().unwrap();
+        let listened = gst_listen_common::labels::ask(&sink);
+        listened.map(|listened| {
+            listened.into_iter().map(|listened| (listened.label, listened.names)).collect::<Vec<_>>()
+        })
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), r#"[{"label": "low tone", "name": {"de": "tiefer Ton"}}]"#).unwrap();
+    let path = file.path().to_str().unwrap();
+    let mut bench = Bench::new("ANY", &[("labels", "noise"), ("labels-file", path)]);
+    assert_eq!(asked(&bench), None, "before there are labels nobody knows");
+    bench.hear(&["low tone"]);
+    let names = [("de".to_owned(), "tiefer Ton".to_owned())].into();
+    assert_eq!(asked(&bench), Some(vec![("low tone".into(), names), ("noise".into(), Default::default())]));
+    // Other queries go their way.
+    assert!(bench.element.static_pad("src").unwrap().query_caps(None).is_subset(&gst::Caps::new_any()));
+}

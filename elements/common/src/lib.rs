@@ -7,6 +7,7 @@ pub mod caps;
 pub mod errors;
 pub mod event_times;
 pub mod flush;
+pub mod labels;
 pub mod latency;
 pub mod logging;
 pub mod progress;

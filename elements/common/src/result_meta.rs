@@ -104,11 +104,7 @@ impl EventRecord {
             .field_if_some("utc", self.utc)
             .build();
         if !self.names.is_empty() {
-            // Languages are values too: a user wrote them.
-            let names = self.names.iter().map(|(language, text)| {
-                gst::Structure::builder(NAME).field("language", language).field("text", text).build()
-            });
-            s.set_value("names", value_array(names));
+            s.set_value("names", value_array(self.names.iter().map(name)));
         }
         s
     }
@@ -118,13 +114,11 @@ impl EventRecord {
         if !s.has_name(EVENT) {
             return None;
         }
-        let names = if s.has_field("names") { structures(s, "names")? } else { Vec::new() };
-        let names = names.iter().map(|name| Some((name.get("language").ok()?, name.get("text").ok()?)));
         Some(EventRecord {
             id: s.get("id").ok()?,
             kind: EventType::parse(s.get("type").ok()?)?,
             label: s.get("label").ok()?,
-            names: names.collect::<Option<_>>()?,
+            names: names_of(s)?,
             score: s.get("score").ok()?,
             peak_score: s.get("peak-score").ok()?,
             level: s.get_optional("level").ok()?,
@@ -306,7 +300,18 @@ pub fn value_array<T: ToValue + Send>(values: impl IntoIterator<Item = T>) -> gl
     }
 }
 
-fn structures(s: &gst::StructureRef, field: &str) -> Option<Vec<gst::Structure>> {
+/// What people of one language call a label. Languages are values too: a user wrote them.
+pub(crate) fn name((language, text): (&String, &String)) -> gst::Structure {
+    gst::Structure::builder(NAME).field("language", language).field("text", text).build()
+}
+
+/// A label's names by language: none where there is no such field, `None` where it is of another type.
+pub(crate) fn names_of(s: &gst::StructureRef) -> Option<BTreeMap<String, String>> {
+    let names = if s.has_field("names") { structures(s, "names")? } else { Vec::new() };
+    names.iter().map(|name| Some((name.get("language").ok()?, name.get("text").ok()?))).collect()
+}
+
+pub(crate) fn structures(s: &gst::StructureRef, field: &str) -> Option<Vec<gst::Structure>> {
     let array = s.get::<glib::ValueArray>(field).ok()?;
     array.iter().map(|value| value.get::<gst::Structure>().ok()).collect()
 }

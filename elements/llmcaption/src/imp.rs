@@ -7,7 +7,8 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_listen_common::caps::embedding_template;
-use listen_captioner::{Evidence, Limits};
+use gst_listen_common::labels::Listened;
+use listen_captioner::{Evidence, Label, Limits};
 
 use crate::hearing::Hearing;
 use crate::input::{self, Input};
@@ -340,8 +341,14 @@ impl LlmCaption {
 
     /// The action signal `ask`: the number of the message `listen-answer` that will come; 0 where none will.
     fn ask(&self, question: &str, look_back: u64) -> u64 {
+        // Who makes the events knows what was not listened for; behind a file nobody does.
+        let listened = gst_listen_common::labels::ask(&self.sink);
         let scene = {
-            let evidence = lock(&self.evidence);
+            let mut evidence = lock(&self.evidence);
+            if let Some(listened) = listened {
+                evidence
+                    .listen_for(listened.into_iter().map(|Listened { label, names }| Label { label, names }));
+            }
             let look_back = if look_back == 0 { u64::MAX } else { look_back };
             let mut scene = evidence.recent(look_back);
             let settings = self.settings();

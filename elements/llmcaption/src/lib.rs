@@ -7,8 +7,9 @@
 //! ```
 //!
 //! It takes the embedding stream with the `ListenResult` metas of a clapmatch, or its JSON (`application/x-json,
-//! format=audio-events`), and gives `text/x-raw, format=utf8`, one caption a buffer. Where downstream takes anything, as
-//! `fdsink` and `filesink` do, each caption ends with a newline.
+//! format=audio-events`), and gives `text/x-raw, format=utf8`, one caption a buffer. Who reads text names its format, as
+//! overlays, muxers and an `appsink` with `caps=text/x-raw,format=utf8` do, and gets the sentence alone. Where downstream takes
+//! anything, as `fdsink` and `filesink` do, or `text/x-raw` of any format, each caption ends with a newline.
 //!
 //! Who writes is `backend`: `template` is code and needs no model, `http` asks a server, `local` runs the decoder that the
 //! model package carries. Where one of those fails or takes longer than `timeout`, the template writes in its place.
@@ -33,8 +34,14 @@
 //! file nothing is merged and the file waits. Time is never dropped.
 //!
 //! Captions go out in order: PTS is the later of the time at which the sound begins and the position already sent. GAPs
-//! follow the input's position, `latency` behind it; live, they also overtake captions that are being written. At EOS what
-//! is under way has `timeout` to end, and is then written by the template. A flush and the way to READY give it up at once.
+//! follow the input's position, `latency` behind it; live, they also overtake captions that are being written.
+//!
+//! A caption lasts as long as what it tells of did, but not into the next caption that is known, and at least 2 s. Of a sound
+//! that goes on, a caption that is early (`latency`) waits for its time, so that it can last as long as the sound is known to:
+//! up to `latency`. Live it waits for nothing, and what comes late stands for 2 s.
+//!
+//! At EOS captions that are under way, and questions that were asked before, have `timeout` to end, and are then left to the
+//! template; EOS goes out behind them. A flush and the way to READY give captions up at once. Questions and captions take turns.
 //!
 //! Desynchronised (`latency=4294967295`), captions carry the time of the clock at which they are ready, and the latency
 //! query is answered (live, 0, none) whatever upstream says: no sink waits for captions.
@@ -46,8 +53,8 @@
 //! | `caption` | a caption goes out | `id, text, backend, fallback, start, end, timestamp, duration, running-time, stream-time, merged, events` (ids) |
 //! | `caption-delta` | a model writes | `of` (`caption` or `answer`), `id, text` (what is new), `again` (what was given of this `id` is void) |
 //! | `listen-answer` | a question was dealt with | `id, question, now, since, text, backend, fallback`, or `error` |
-//! | Warning with details `caption-fallback` | a model failed too often, once until it recovers; or it cannot be used at all (no `pause`), once | `reason, pause` |
-//! | Info | it has recovered | |
+//! | `caption-fallback`, and a warning with these details | the template wrote in the place of the model: the first time, and once it is left alone or lost | `reason`, and `pause` (ns) where it is left alone |
+//! | Info | it has recovered; the template has no messages in `language` and writes English | |
 //!
 //! # Questions
 //!
@@ -55,6 +62,9 @@
 //! is kept: an hour, or less where that is more than 16 MiB of events or 64 MiB of embeddings. "Now" is the stream's
 //! position. The answer comes as message `listen-answer` with that id; 0 says that none will, because the element is stopped
 //! or 16 questions wait. A flush, and a segment that goes back, begin anew.
+//!
+//! Of what is not listened for no answer says that it was not there: the list comes from a clapmatch upstream (the query
+//! `listen-labels`); behind a file of lines, where nobody knows it, that nothing of that name was heard.
 //!
 //! # Properties
 //!
@@ -70,7 +80,7 @@
 //! | `model-name` | string | | the model that it is asked for |
 //! | `key-env` | string | | NAME of the environment variable that holds its key |
 //! | `key-file` | string | | path of the file that holds it |
-//! | `language` | string | en | language of the sentences |
+//! | `language` | string | en | language of the sentences; a model may write any |
 //! | `system-prompt` | string | | what a model is told first |
 //! | `prompt-template` | string | | what it is asked |
 //! | `max-tokens` | uint | 64 | longest caption or answer of a model; with `local`, unset, the package's |

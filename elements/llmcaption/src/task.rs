@@ -138,8 +138,11 @@ impl LlmCaption {
         self.output().segment.as_ref()?.position_from_running_time(running)
     }
 
-    /// Whether downstream takes anything, as `fdsink` and `filesink` do: captions are then lines.
+    /// Whether captions are lines: downstream takes anything, as `fdsink` and `filesink` do, or text of whatever format.
+    /// Who reads text as such names its format.
     fn in_lines(&self) -> bool {
-        self.src.peer_query_caps(None).is_any()
+        let caps = self.src.peer_query_caps(None);
+        let names_none = |text: &gst::StructureRef| !text.has_field("format");
+        caps.is_any() || (!caps.is_empty() && caps.iter().all(names_none))
     }
 }

@@ -244,7 +244,10 @@ pub(crate) fn properties() -> Vec<glib::ParamSpec> {
             "Path of a file that holds the server's key and nothing else."),
         glib::ParamSpecString::builder("language")
             .nick("Language")
-            .blurb("Language of the sentences (en, de), and of the labels' names where the stream carries them.")
+            .blurb(
+                "Language of the sentences, and of the labels' names where the stream carries them. The template has en and \
+                 de; http and local may write any, and where the template steps in, it writes the nearest or English.",
+            )
             .default_value("en")
             .mutable_ready()
             .build(),

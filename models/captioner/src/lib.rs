@@ -54,7 +54,8 @@ pub use cancel::Cancel;
 pub use catalogue::{Catalogue, CatalogueError, languages};
 pub use error::CaptionError;
 pub use evidence::{
-    Counts, Embedding, Evidence, Limits, LineError, MAX_LINE, MAX_NAME, MinEvidence, Said, Scene, Sound,
+    Counts, Embedding, Evidence, Label, Labels, Limits, LineError, MAX_LINE, MAX_NAME, MinEvidence, Said,
+    Scene, Sound,
 };
 pub use guard::{Breaker, Guard};
 pub use http::{Http, HttpError, HttpOptions, KeySource};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use gst::glib;
 use gst::prelude::*;
 use gst_check::Harness;
+use gst_listen_common::labels::{self, Listened};
 use gst_listen_llmcaption::{LlmCaption, Opened};
 use listen_captioner::{
     Backend, Cancel, CaptionError, Captioner, Catalogue, Finish, Progress, Reply, Request, Template,
@@ -25,6 +26,7 @@ pub fn s(seconds: f64) -> gst::ClockTime {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caption {
     pub pts: f64,
+    pub duration: f64,
     pub text: String,
 }
 
@@ -161,8 +163,10 @@ pub fn ids(caption: &gst::StructureRef) -> Vec<u64> {
 
 fn read(buffer: &gst::Buffer) -> Caption {
     let map = buffer.map_readable().unwrap();
+    let seconds = |time: Option<gst::ClockTime>| time.unwrap().nseconds() as f64 / 1e9;
     Caption {
-        pts: buffer.pts().unwrap().nseconds() as f64 / 1e9,
+        pts: seconds(buffer.pts()),
+        duration: seconds(buffer.duration()),
         text: std::str::from_utf8(&map).unwrap().to_owned(),
     }
 }
@@ -206,6 +210,25 @@ pub fn upstream(element: &LlmCaption, live: bool) {
         match query.view_mut() {
             gst::QueryViewMut::Latency(latency) => {
                 latency.set(live, s(0.3), gst::ClockTime::NONE);
+                gst::PadProbeReturn::Handled
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+}
+
+/// Upstream listens for these labels, and says so who asks.
+pub fn listens_for(element: &LlmCaption, labels: &[(&str, &str)]) {
+    let listened = |(label, german): &(&str, &str)| Listened {
+        label: (*label).into(),
+        names: [("de".to_owned(), (*german).to_owned())].into(),
+    };
+    let labels: Vec<Listened> = labels.iter().map(listened).collect();
+    let pad = element.static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM | gst::PadProbeType::PUSH, move |_, info| {
+        match info.query_mut().map(|query| query.view_mut()) {
+            Some(gst::QueryViewMut::Custom(query)) if labels::is_asked(query) => {
+                labels::answer(query, labels.clone());
                 gst::PadProbeReturn::Handled
             }
             _ => gst::PadProbeReturn::Ok,

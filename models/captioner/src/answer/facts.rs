@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Found, question::Kind};
+use super::find::Found;
+use super::question::Kind;
 use crate::evidence::{Scene, block};
 use crate::template::plan::{Group, groups};
 use crate::words::{clock, tenths};
@@ -84,22 +85,32 @@ impl Facts {
     /// Adds those of a question.
     pub(super) fn about(&mut self, found: &Found, scene: &Scene, language: &str) {
         self.asked = Some(match found.kind {
-            Kind::WasThere | Kind::Unknown => "whether it was heard",
+            Kind::WasThere | Kind::Unknown | Kind::Beyond => "whether it was heard",
             Kind::HowMany => "how many times it was heard",
             Kind::HowLong => "how long it was heard",
+            Kind::When => "when it was heard",
             Kind::First => "when it was first heard",
             Kind::Last => "when it was last heard",
+            Kind::Nth { .. } => "when it was heard that time",
+            Kind::Longest => "which sound was the longest",
+            Kind::Shortest => "which sound was the shortest",
+            Kind::Loudest => "which sound was the loudest",
+            Kind::Quietest => "which sound was the quietest",
+            Kind::End => "when it ended",
+            Kind::Distance => "how far apart two sounds were",
+            Kind::Channel => "on which channel it was heard",
             Kind::Now => "whether it is heard now",
             Kind::What => "what was heard",
+            Kind::Labels => "what is listened for",
         });
-        self.count = Some(found.groups.iter().map(|group| group.times).sum());
+        self.count = Some(found.groups.iter().map(Group::times).sum());
         self.about = Some(kinds(found.groups.clone(), scene, language));
     }
 }
 
 fn kinds(mut groups: Vec<Group>, scene: &Scene, language: &str) -> Vec<KindFacts> {
     if groups.len() > MOST_KINDS {
-        groups.sort_by_key(|group| std::cmp::Reverse(group.times));
+        groups.sort_by_key(|group| std::cmp::Reverse(group.times()));
         groups.truncate(MOST_KINDS);
         groups.sort_by_key(Group::start);
     }
@@ -110,9 +121,9 @@ fn kinds(mut groups: Vec<Group>, scene: &Scene, language: &str) -> Vec<KindFacts
     };
     let kind = |group: &Group| KindFacts {
         sound: block::name(&group.sound, language),
-        count: group.times,
-        first: moment(group.start()),
-        last: moment(group.spans.last().map_or(0, |span| span.0)),
+        count: group.times(),
+        first: moment(group.onset()),
+        last: moment(group.last_onset()),
         total_seconds: tenths(group.duration()),
         longest_seconds: tenths(group.longest()),
         going_on: group.going_on,

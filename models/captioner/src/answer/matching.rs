@@ -1,25 +1,54 @@
 //! Which sounds are meant by the words of a question.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::question::tokens;
+use super::tokens::{Token, tokens};
 use crate::catalogue::Questions;
-use crate::evidence::Sound;
+use crate::evidence::Scene;
+use crate::words::same_form;
 
 /// Shortest stem that is left of a word.
 const SHORTEST_STEM: usize = 3;
+/// Words of a label that are compared.
+const MOST_WORDS: usize = 16;
 
 /// Compares words without their endings, and words that mean the same as one.
 pub(crate) struct Matcher<'a> {
     words: &'a Questions,
     /// Stem → the first of its synonyms' stems.
     same: HashMap<String, String>,
+    known: Vec<Known>,
+    /// Words that ask for something, so that a label that holds them must be known as a whole.
+    asking: HashSet<&'a str>,
+}
+
+/// A label that may be meant.
+struct Known {
+    form: String,
+    /// The stems of each of its names.
+    names: Vec<BTreeSet<String>>,
+    /// The names as words.
+    phrases: Vec<Vec<String>>,
+}
+
+/// One of the sounds that a question names, between `or` and `and`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The labels that it means, in the form in which they are compared; none: it is no sound that is known.
+    pub labels: BTreeSet<String>,
+    /// Whether all its words say so; else the labels are only like it.
+    pub exact: bool,
+    /// The words, as they were typed.
+    pub shown: String,
+    /// Those that are of no label.
+    pub unknown: Vec<String>,
 }
 
 impl<'a> Matcher<'a> {
-    pub(crate) fn new(words: &'a Questions) -> Self {
-        let mut matcher = Self { words, same: HashMap::new() };
+    /// A matcher that knows what is listened for and what was heard.
+    pub(crate) fn new(words: &'a Questions, scene: &Scene) -> Self {
+        let asking = words.phrases().flat_map(|phrase| phrase.split(' ')).collect();
+        let mut matcher = Self { words, same: HashMap::new(), known: Vec::new(), asking };
         for group in &words.synonyms {
             let stems: Vec<String> = group.iter().map(|word| matcher.stem(word)).collect();
             if let Some(first) = stems.first() {
@@ -28,53 +57,126 @@ impl<'a> Matcher<'a> {
                 }
             }
         }
+        let told = scene.labels.iter().map(|label| (&label.label, &label.names));
+        let heard = scene.sounds.iter().map(|sound| (&sound.label, &sound.names));
+        let mut seen = HashSet::new();
+        for (label, names) in told.chain(heard) {
+            if seen.insert(label.as_str()) {
+                let names: Vec<&String> = [label].into_iter().chain(names.values()).collect();
+                let known = matcher.known(label, &names);
+                matcher.known.push(known);
+            }
+        }
         matcher
     }
 
-    /// The sounds that the words mean, in their order.
-    ///
-    /// A label is meant where its words are all among those asked about, or those asked about all among its own; of
-    /// several the ones with the most words in common: `dog` means every dog, `dog barking` no growling one. Sounds on
-    /// both sides of an `or` are both meant.
-    pub(crate) fn sounds(&self, words: &[String], sounds: &[Arc<Sound>]) -> Vec<Arc<Sound>> {
-        let mut labels: HashMap<&str, BTreeSet<usize>> = HashMap::new();
-        let parts: Vec<BTreeSet<String>> =
-            words.split(|word| self.words.or.contains(word)).map(|part| self.stems(part.iter())).collect();
-        let mut best = vec![0; parts.len()];
-        let mut common: Vec<(&str, usize, usize)> = Vec::new();
-        for sound in sounds {
-            if labels.contains_key(sound.label.as_str()) {
-                continue;
+    fn known(&self, label: &str, names: &[&String]) -> Known {
+        let mut known = Known { form: same_form(label), names: Vec::new(), phrases: Vec::new() };
+        for name in names {
+            let words: Vec<Token> = tokens(name).into_iter().take(MOST_WORDS).collect();
+            let kept = |token: &&Token| !self.words.skip.contains(&token.word);
+            let mut stems = self.stems(words.iter().filter(kept));
+            if stems.is_empty() {
+                // `noise` says nothing but where it is a label.
+                stems = self.stems(words.iter());
             }
-            labels.insert(&sound.label, BTreeSet::new());
-            for name in [&sound.label].into_iter().chain(sound.names.values()) {
-                let name = self.stems(tokens(name).iter().filter(|word| !self.words.skip.contains(*word)));
-                for (place, part) in parts.iter().enumerate() {
-                    let fits = !part.is_empty()
-                        && !name.is_empty()
-                        && (name.is_subset(part) || part.is_subset(&name));
-                    if fits {
-                        let shared = name.intersection(part).count();
-                        best[place] = best[place].max(shared);
-                        common.push((&sound.label, place, shared));
-                    }
-                }
-            }
+            known.names.push(stems);
+            known.phrases.push(words.iter().map(|token| self.meaning(&token.word)).collect());
         }
-        for (label, place, shared) in common {
-            if shared == best[place]
-                && let Some(places) = labels.get_mut(label)
-            {
-                places.insert(place);
-            }
-        }
-        let meant =
-            |sound: &&Arc<Sound>| labels.get(sound.label.as_str()).is_some_and(|places| !places.is_empty());
-        sounds.iter().filter(meant).cloned().collect()
+        known
     }
 
-    fn stems<'w>(&self, words: impl Iterator<Item = &'w String>) -> BTreeSet<String> {
-        words.flat_map(|word| word.split('-')).map(|word| self.meaning(word)).collect()
+    /// The words with labels that hold words of questions put together: `door opening and closing`, `last call`.
+    pub(crate) fn protect(&self, tokens: Vec<Token>) -> Vec<Token> {
+        let stems: Vec<String> = tokens.iter().map(|token| self.meaning(&token.word)).collect();
+        let asks = |token: &Token| self.asking.contains(token.word.as_str());
+        let says_nothing = |token: &Token| self.words.skip.contains(&token.word);
+        let mut whole = Vec::new();
+        let mut at = 0;
+        while at < tokens.len() {
+            let phrases = self.known.iter().flat_map(|known| &known.phrases);
+            let fits = phrases.filter(|phrase| stems[at..].starts_with(phrase)).map(Vec::len).max();
+            let label = &tokens[at..at + fits.unwrap_or(0)];
+            // A label that is a question's words alone stands for nothing else; one without any needs no help.
+            let needs_help = label.iter().any(|token| asks(token) || says_nothing(token));
+            let is_more = match label {
+                [one] => !asks(one),
+                _ => label.iter().any(|token| !asks(token) && !says_nothing(token)),
+            };
+            if needs_help && is_more {
+                whole.push(Token::whole(label));
+                at += label.len();
+            } else {
+                whole.push(tokens[at].clone());
+                at += 1;
+            }
+        }
+        whole
+    }
+
+    /// The sounds that the words name. Between `or` and `and` stands one each.
+    pub(crate) fn parts(&self, tokens: &[Token]) -> Vec<Part> {
+        let parts = tokens.split(|token| self.words.or.contains(&token.word));
+        parts.filter_map(|part| self.part(part)).collect()
+    }
+
+    /// Whether a word may be of a sound's name.
+    pub(crate) fn names_something(&self, token: &Token) -> bool {
+        token.is_whole() || !self.words.skip.contains(&token.word)
+    }
+
+    /// A label is meant where its words are all among those asked about, or those asked about all among its own; of several
+    /// the ones with the most words in common: `dog` means every dog, `dog barking` no growling one.
+    fn part(&self, tokens: &[Token]) -> Option<Part> {
+        let first = tokens.iter().position(|token| self.names_something(token))?;
+        let last = tokens.iter().rposition(|token| self.names_something(token))?;
+        let tokens = &tokens[first..=last];
+        let shown = tokens.iter().map(|token| token.shown.as_str()).collect::<Vec<_>>().join(" ");
+        let mut rest: Vec<&Token> = tokens.iter().filter(|token| self.names_something(token)).collect();
+        let (mut labels, mut exact) = (BTreeSet::new(), true);
+        while let Some((meant, covered, full)) = self.best(&rest) {
+            // What only a part of the words means is like it, and not it.
+            exact &= full && labels.is_empty();
+            labels.extend(meant);
+            rest.retain(|token| self.stems([*token].into_iter()).is_disjoint(&covered));
+        }
+        let unknown: Vec<String> = rest.iter().map(|token| token.shown.clone()).collect();
+        Some(Part { exact: exact && unknown.is_empty(), labels, shown, unknown })
+    }
+
+    /// The labels that have the most in common with the words, the words in common, and whether either has all the
+    /// other's.
+    fn best(&self, words: &[&Token]) -> Option<(Vec<String>, BTreeSet<String>, bool)> {
+        let asked = self.stems(words.iter().copied());
+        let mut best = (false, 0);
+        let mut found: Vec<(String, BTreeSet<String>)> = Vec::new();
+        for (known, name) in
+            self.known.iter().flat_map(|known| known.names.iter().map(move |name| (known, name)))
+        {
+            let shared: BTreeSet<String> =
+                asked.iter().filter(|word| name.iter().any(|of| self.is_in(word, of))).cloned().collect();
+            let rank = (name.is_subset(&asked) || shared.len() == asked.len(), shared.len());
+            if shared.is_empty() || rank < best {
+                continue;
+            }
+            if rank > best {
+                found.clear();
+                best = rank;
+            }
+            found.push((known.form.clone(), shared));
+        }
+        let covered = found.iter().flat_map(|(_, shared)| shared.clone()).collect();
+        (best.1 > 0).then(|| (found.into_iter().map(|(form, _)| form).collect(), covered, best.0))
+    }
+
+    /// Whether a word is of a name's word: the same, or where words are put together its beginning or end.
+    fn is_in(&self, word: &str, of: &str) -> bool {
+        let long = || word.chars().count() >= SHORTEST_STEM;
+        word == of || self.words.compounds && long() && (of.starts_with(word) || of.ends_with(word))
+    }
+
+    fn stems<'w>(&self, words: impl Iterator<Item = &'w Token>) -> BTreeSet<String> {
+        words.flat_map(Token::words).flat_map(|word| word.split('-')).map(|word| self.meaning(word)).collect()
     }
 
     /// The stem that stands for the word and its synonyms.

@@ -1,7 +1,9 @@
 //! What a question asks, by the words of the catalogue.
 
+use super::matching::Matcher;
+use super::time::{self, Time};
+use super::tokens::{self, Token, longest, position, take};
 use crate::catalogue::Questions as Words;
-use crate::words::plain;
 
 /// What is asked about a sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,14 +11,34 @@ pub(crate) enum Kind {
     WasThere,
     HowMany,
     HowLong,
+    /// At which times.
+    When,
     First,
     Last,
+    /// The so-manieth, counted from the first or the last.
+    Nth {
+        n: usize,
+        from_end: bool,
+    },
+    Longest,
+    Shortest,
+    Loudest,
+    Quietest,
+    /// When it ended.
+    End,
+    /// From one sound to another.
+    Distance,
+    Channel,
     /// Whether it is there now.
     Now,
     /// What there was.
     What,
+    /// What is listened for.
+    Labels,
     /// None of these words.
     Unknown,
+    /// Words that ask what sounds cannot tell.
+    Beyond,
 }
 
 /// On which side of another sound.
@@ -24,168 +46,199 @@ pub(crate) enum Kind {
 pub(crate) enum Side {
     Before,
     After,
+    During,
 }
 
 /// A question, taken apart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Question {
     pub kind: Kind,
-    /// How far back, in nanoseconds, where it says so.
-    pub last: Option<u64>,
-    /// The words for the sound.
-    pub subject: Vec<String>,
+    /// The time that it names.
+    pub time: Option<Time>,
+    /// The words among which the sound is.
+    pub subject: Vec<Token>,
     /// The words for another sound, and the side of it.
-    pub mark: Option<(Side, Vec<String>)>,
+    pub mark: Option<(Side, Vec<Token>)>,
     /// Whether only what is next to the other sound counts.
     pub just: bool,
+    /// Whether its beginning counts rather than its end.
+    pub begun: bool,
+    /// The words for what is left out.
+    pub except: Vec<Token>,
+    /// Whether it says `not`.
+    pub negated: bool,
+    /// Whether one of several sounds is enough.
+    pub either: bool,
+    /// The channel that it names.
+    pub channel: Option<i32>,
 }
 
 /// Reads a question.
-pub(crate) fn read(question: &str, words: &Words) -> Question {
-    let mut tokens = tokens(question);
-    let last = take_span(&mut tokens, words);
-    let before = position(&tokens, &words.before);
-    let after = position(&tokens, &words.after);
-    let mark_at = match (before, after) {
-        (Some((b, _)), Some((a, length))) if a < b => Some((Side::After, a, length)),
-        (Some((b, length)), _) => Some((Side::Before, b, length)),
-        (None, Some((a, length))) => Some((Side::After, a, length)),
-        (None, None) => None,
+pub(crate) fn read(question: &str, matcher: &Matcher<'_>, words: &Words) -> Question {
+    let mut tokens = matcher.protect(tokens::question(question, words));
+    let time = time::take(&mut tokens, words);
+    let mut kind = if take(&mut tokens, &words.channel_of) { Some(Kind::Channel) } else { None };
+    let channel = take_channel(&mut tokens, words);
+    take(&mut tokens, &words.filler);
+    if take(&mut tokens, &words.labels) {
+        kind = kind.or(Some(Kind::Labels));
+    }
+    let except = match position(&tokens, &words.except) {
+        Some((at, length)) => tokens.split_off(at).split_off(length),
+        None => Vec::new(),
     };
-    let (mut mark, mut just) = (None, false);
-    if let Some((side, at, length)) = mark_at {
-        let behind = tokens.split_off(at);
-        let named = subject(&behind[length..], words);
-        if named.is_empty() {
-            // `before` without a sound behind it says nothing that is understood.
-            tokens.extend(behind);
-        } else {
-            mark = Some((side, named));
-            let next_to = tokens.last().is_some_and(|word| words.just.contains(word));
-            just = next_to;
-            tokens.truncate(tokens.len() - usize::from(next_to));
+    let except: Vec<Token> = except.into_iter().filter(|token| matcher.names_something(token)).collect();
+    let negated = take(&mut tokens, &words.not);
+    let (mark, just) = take_mark(&mut tokens, matcher, words, &mut kind);
+    let begun = mark.as_ref().is_some_and(|(_, mark)| position(mark, &words.begin).is_some());
+    let mut kind = match kind {
+        Some(kind) => kind,
+        None => self::kind(&mut tokens, matcher, words, mark.is_some()),
+    };
+    // Words that are left and ask for something else: who, why.
+    if position(&tokens, &words.beyond).is_some() {
+        kind = Kind::Beyond;
+    }
+    let either = tokens.iter().any(|token| words.either.contains(&token.word));
+    Question { kind, time, subject: tokens, mark, just, begun, except, negated, either, channel }
+}
+
+/// `before the alarm`, taken out of the question. What it asks is known where it is how far two sounds lie apart.
+fn take_mark(
+    tokens: &mut Vec<Token>,
+    matcher: &Matcher<'_>,
+    words: &Words,
+    kind: &mut Option<Kind>,
+) -> (Option<(Side, Vec<Token>)>, bool) {
+    let sides = [
+        (Side::During, &words.during),
+        (Side::Before, &words.before),
+        (Side::After, &words.after),
+        (Side::After, &words.since),
+    ];
+    let found = sides.iter().filter_map(|(side, phrases)| {
+        position(tokens, phrases)
+            .map(|(at, length)| (at, length, *side, std::ptr::eq(*phrases, &words.since)))
+    });
+    let Some((at, length, side, since)) = found.min_by_key(|(at, length, ..)| (*at, usize::MAX - length))
+    else {
+        return (None, false);
+    };
+    let mut behind = tokens.split_off(at).split_off(length);
+    // `before the alarm, was there a dog`: what asks ends the other sound's words.
+    let end = (0..behind.len())
+        .find(|&at| {
+            let begun = behind[..at].iter().any(|token| matcher.names_something(token));
+            begun && longest(&behind[at..], &words.was_there).is_some()
+        })
+        .unwrap_or(behind.len());
+    let rest = behind.split_off(end);
+    let named = behind.iter().any(|token| matcher.names_something(token));
+    if !named {
+        tokens.extend(rest);
+        if !since {
+            // Before what?
+            *kind = kind.or(Some(Kind::Beyond));
         }
+        return (None, false);
     }
-    let kind = kind(&mut tokens, words, mark.is_some());
-    Question { kind, last, subject: subject(&tokens, words), mark, just }
+    let just = tokens.last().is_some_and(|token| words.just.contains(&token.word));
+    tokens.truncate(tokens.len() - usize::from(just));
+    // A question before the mark is whole: what follows says more of the mark.
+    let whole = [&words.what, &words.was_there].iter().any(|phrases| position(tokens, phrases).is_some());
+    let apart = position(tokens, &words.how_long).is_some_and(|(at, length)| at + length == tokens.len());
+    if apart && side != Side::During && rest.iter().any(|token| matcher.names_something(token)) {
+        *kind = Some(Kind::Distance);
+        take(tokens, &words.how_long);
+    }
+    if whole {
+        let begins = rest.into_iter().filter(|token| words.begin.contains(&token.word));
+        behind.extend(begins);
+    } else {
+        tokens.extend(rest);
+    }
+    (Some((side, behind)), just)
 }
 
-/// Words in lower case; hyphens stay within them.
-pub(crate) fn tokens(text: &str) -> Vec<String> {
-    let lower = plain(text).to_lowercase().replace(['\'', '’'], "'");
-    let words = lower.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '\''));
-    let words = words.map(|word| word.trim_matches(['-', '\'']).trim_end_matches("'s"));
-    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
-}
-
-/// The words that name a sound.
-fn subject(tokens: &[String], words: &Words) -> Vec<String> {
-    let kept = tokens.iter().filter(|word| !words.skip.contains(*word));
-    let mut kept: Vec<String> = kept.cloned().collect();
-    // `or` between sounds is kept; at an end it joins nothing.
-    while kept.first().is_some_and(|word| words.or.contains(word)) {
-        kept.remove(0);
-    }
-    while kept.last().is_some_and(|word| words.or.contains(word)) {
-        kept.pop();
-    }
-    kept
+/// `on channel 1`.
+fn take_channel(tokens: &mut Vec<Token>, words: &Words) -> Option<i32> {
+    let (at, length) = position(tokens, &words.channel)?;
+    let channel = tokens.get(at + length)?.word.parse().ok().filter(|channel| *channel >= 0)?;
+    tokens.drain(at..=at + length);
+    Some(channel)
 }
 
 /// What is asked; the words that said so are taken away.
-fn kind(tokens: &mut Vec<String>, words: &Words, marked: bool) -> Kind {
+fn kind(tokens: &mut Vec<Token>, matcher: &Matcher<'_>, words: &Words, marked: bool) -> Kind {
     let when = take(tokens, &words.when);
-    let asked = [
-        (Kind::HowMany, &words.how_many),
+    for (kind, phrases) in [
+        (Kind::Longest, &words.longest),
+        (Kind::Shortest, &words.shortest),
+        (Kind::Loudest, &words.loudest),
+        (Kind::Quietest, &words.quietest),
         (Kind::HowLong, &words.how_long),
-        (Kind::First, &words.first),
-        (Kind::Last, &words.last),
-    ];
-    for (kind, phrases) in asked {
+        (Kind::HowMany, &words.how_many),
+        (Kind::End, &words.end),
+    ] {
         if take(tokens, phrases) {
+            // `which sound was the longest`, `has the rain stopped`
+            asked_about(tokens, words);
             return kind;
         }
     }
+    let first = position(tokens, &words.first).is_some();
+    let last = position(tokens, &words.last).is_some();
+    let nth = take_nth(tokens, words);
+    if first && last && nth.is_none() {
+        take(tokens, &words.first);
+        take(tokens, &words.last);
+        asked_about(tokens, words);
+        return Kind::When;
+    }
+    for (there, kind, phrases) in [(first, Kind::First, &words.first), (last, Kind::Last, &words.last)] {
+        if there {
+            take(tokens, phrases);
+            asked_about(tokens, words);
+            return match nth {
+                Some(n) => Kind::Nth { n, from_end: kind == Kind::Last },
+                None => kind,
+            };
+        }
+    }
+    if let Some(n) = nth {
+        asked_about(tokens, words);
+        return Kind::Nth { n, from_end: false };
+    }
     if when {
-        return Kind::Last;
+        asked_about(tokens, words);
+        return Kind::When;
     }
-    if !marked && position(tokens, &words.now).is_some() {
-        take(tokens, &words.now);
-        let what = take(tokens, &words.what);
-        take(tokens, &words.was_there);
-        return if what && subject(tokens, words).is_empty() { Kind::What } else { Kind::Now };
+    if !marked && take(tokens, &words.now) {
+        asked_about(tokens, words);
+        return Kind::Now;
     }
-    if take(tokens, &words.what) {
-        return Kind::What;
+    let what = take(tokens, &words.what);
+    let was_there = take(tokens, &words.was_there);
+    let anything = tokens.iter().any(|token| words.anything.contains(&token.word));
+    let named = tokens.iter().any(|token| matcher.names_something(token));
+    match (what, was_there || anything) {
+        (true, _) => Kind::What,
+        (false, true) if anything && !named => Kind::What,
+        (false, true) if was_there => Kind::WasThere,
+        _ => Kind::Unknown,
     }
-    if take(tokens, &words.was_there) {
-        return Kind::WasThere;
-    }
-    Kind::Unknown
 }
 
-/// `in the last ten minutes`, taken out of the question; in nanoseconds.
-fn take_span(tokens: &mut Vec<String>, words: &Words) -> Option<u64> {
-    for at in 0..tokens.len() {
-        let Some(length) = longest(&tokens[at..], &words.within) else { continue };
-        let mut next = at + length;
-        let number = match number(&tokens[next..], words) {
-            Some((number, length)) => {
-                next += length;
-                number
-            }
-            None => 1.0,
-        };
-        let unit =
-            tokens.get(next).and_then(|word| words.units.iter().find(|(_, names)| names.contains(word)));
-        let Some((unit, _)) = unit else { continue };
-        let seconds = number * unit.seconds();
-        if seconds > 0.0 && seconds.is_finite() {
-            tokens.drain(at..=next);
-            return Some((seconds * 1e9).min(u64::MAX as f64) as u64);
-        }
-    }
-    None
+/// Takes the words away that say of whom something is asked.
+fn asked_about(tokens: &mut Vec<Token>, words: &Words) {
+    take(tokens, &words.what);
+    take(tokens, &words.was_there);
 }
 
-/// A number in digits or words at the beginning, and of how many words it is.
-fn number(tokens: &[String], words: &Words) -> Option<(f64, usize)> {
-    let digits = tokens.first()?.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
-    if let Some(number) = digits {
-        return Some((number, 1));
-    }
-    let named = words.numbers.iter().filter_map(|(name, &number)| {
-        let name: Vec<&str> = name.split(' ').collect();
-        starts_with(tokens, &name).then_some((number, name.len()))
-    });
-    named.max_by_key(|(_, length)| *length)
-}
-
-fn starts_with(tokens: &[String], phrase: &[&str]) -> bool {
-    tokens.len() >= phrase.len() && tokens.iter().zip(phrase).all(|(token, word)| token == word)
-}
-
-/// The length of the longest phrase that stands at the beginning.
-fn longest(tokens: &[String], phrases: &[String]) -> Option<usize> {
-    let lengths = phrases.iter().filter_map(|phrase| {
-        let phrase: Vec<&str> = phrase.split(' ').collect();
-        starts_with(tokens, &phrase).then_some(phrase.len())
-    });
-    lengths.max()
-}
-
-/// Where the first of the phrases stands, and its length.
-fn position(tokens: &[String], phrases: &[String]) -> Option<(usize, usize)> {
-    (0..tokens.len()).find_map(|at| longest(&tokens[at..], phrases).map(|length| (at, length)))
-}
-
-/// Takes one of the phrases out, and says whether there was one.
-fn take(tokens: &mut Vec<String>, phrases: &[String]) -> bool {
-    match position(tokens, phrases) {
-        Some((at, length)) => {
-            tokens.drain(at..at + length);
-            true
-        }
-        None => false,
-    }
+/// `the second time`.
+fn take_nth(tokens: &mut Vec<Token>, words: &Words) -> Option<usize> {
+    let at = tokens.iter().position(|token| words.ordinals.contains_key(&token.word))?;
+    let n = words.ordinals.get(&tokens[at].word).copied()?;
+    tokens.remove(at);
+    Some(n)
 }

@@ -6,9 +6,6 @@ use serde::Deserialize;
 
 use super::Pattern;
 
-/// A fault: the key, and what is wrong with its value.
-type Fault = (String, String);
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Catalogue {
@@ -154,7 +151,9 @@ pub(crate) struct Answers {
     pub ago: Pattern,
     pub just_now: String,
     pub yes: Pattern,
+    /// Where it was: the last time of several, or the only one.
     pub latest: Pattern,
+    pub latest_once: Pattern,
     pub going_on: String,
     pub no: Pattern,
     pub count: Pattern,
@@ -176,9 +175,70 @@ pub(crate) struct Answers {
     pub now: Pattern,
     pub what: Pattern,
     pub nothing: Pattern,
+    /// Nothing but the sounds that the question leaves out or is timed by.
+    pub nothing_else: Pattern,
+    /// A sound of a summary, and when: `{item}`, `{times}`, and `{clock}` or `{first}` and `{last}`.
+    pub noted: Pattern,
+    pub noted_more: Pattern,
+    /// Times asked about: `{clock}`; `{from}`, `{to}`; `{item}`.
+    pub span_at: Pattern,
+    pub span_between: Pattern,
+    pub span_during: Pattern,
+    /// A time on one channel: `{span}`, `{n}`.
+    pub span_channel: Pattern,
+    /// Nothing is known of `{clock}`; `{from}`, `{to}` is what was listened to.
+    pub beyond: Pattern,
+    /// A sound that nobody is known to listen for, or is known not to.
+    pub no_name: Pattern,
+    pub not_listened: Pattern,
+    /// Words of a sound's name that were not understood; a sound that is only like those that are known.
+    pub left_out: Pattern,
+    pub near: Pattern,
+    /// The sound nearest to a time: `{item}`, `{clock}`.
+    pub nearest: Pattern,
+    pub first_sound: Pattern,
+    pub last_sound: Pattern,
+    /// `first`, `second` and so on, in `nth` and `nth_sound`, and from the last.
+    pub ordinals: Vec<String>,
+    pub nth: Pattern,
+    pub nth_sound: Pattern,
+    pub nth_last: Pattern,
+    /// It was not heard so often: `{list}`, `{span}`.
+    pub nth_none: Pattern,
+    pub longest: Pattern,
+    pub shortest: Pattern,
+    pub loudest: Pattern,
+    pub quietest: Pattern,
+    /// The same of the sounds that were asked about.
+    pub longest_of: Pattern,
+    pub shortest_of: Pattern,
+    pub loudest_of: Pattern,
+    pub quietest_of: Pattern,
+    pub no_level: String,
+    /// When: once; a few times; the last few of many.
+    pub when_once: Pattern,
+    pub when: Pattern,
+    pub when_last: Pattern,
+    pub ended: Pattern,
+    pub not_ended: Pattern,
+    /// From a sound to another: `{first}`, `{from}`, `{last}`, `{to}`, `{duration}`.
+    pub distance: Pattern,
+    /// By number of channels: `{item}`, `{span}`, `{list}`.
+    pub channels: BTreeMap<Number, Pattern>,
+    pub no_channel: String,
+    pub now_what: Pattern,
+    pub nothing_now: String,
+    /// A sound and how long it was there together, among others.
+    pub long_item: Pattern,
+    pub listening: Pattern,
+    pub unheard: Pattern,
+    pub all_heard: Pattern,
     pub unclear: String,
+    /// What can be asked.
+    pub help: String,
 }
 
+/// The words by which questions are understood.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Questions {
@@ -186,110 +246,112 @@ pub(crate) struct Questions {
     pub how_long: Vec<String>,
     pub first: Vec<String>,
     pub last: Vec<String>,
+    /// `second` and so on, and their numbers.
+    pub ordinals: BTreeMap<String, usize>,
+    pub longest: Vec<String>,
+    pub shortest: Vec<String>,
+    pub loudest: Vec<String>,
+    pub quietest: Vec<String>,
+    pub end: Vec<String>,
     pub when: Vec<String>,
     pub what: Vec<String>,
     pub was_there: Vec<String>,
+    /// Words that stand for any sound.
+    pub anything: BTreeSet<String>,
     pub now: Vec<String>,
+    /// On which channel; in front of a channel's number.
+    pub channel_of: Vec<String>,
+    pub channel: Vec<String>,
+    /// What is listened for.
+    pub labels: Vec<String>,
+    /// Words that ask what sounds cannot tell.
+    pub beyond: Vec<String>,
+    /// Words that change nothing and could be taken for others: `else`.
+    pub filler: Vec<String>,
+    /// That a sound's beginning is meant.
+    pub begin: Vec<String>,
+    pub not: Vec<String>,
+    /// In front of what does not count.
+    pub except: Vec<String>,
     pub before: Vec<String>,
     pub after: Vec<String>,
+    /// As `after`; without a sound behind it says nothing.
+    pub since: Vec<String>,
+    pub during: Vec<String>,
     /// In front of `before` and `after`: the seconds next to it.
     pub just: Vec<String>,
-    /// In front of a duration that ends now.
+    /// In front of a duration that ends now, `within_number` only where it has a number; of one that begins at the
+    /// beginning; around one that ended so long ago.
     pub within: Vec<String>,
+    pub within_number: Vec<String>,
+    pub in_first: Vec<String>,
+    pub ago_before: Vec<String>,
+    pub ago_behind: Vec<String>,
+    /// In front of a moment; of two, and between them.
+    pub at: Vec<String>,
+    pub until: Vec<String>,
+    pub between: Vec<String>,
+    pub to: Vec<String>,
     pub units: BTreeMap<Unit, BTreeSet<String>>,
     pub numbers: BTreeMap<String, f64>,
-    /// Between sounds.
+    /// Between sounds; those of them where one is enough.
     pub or: BTreeSet<String>,
+    pub either: BTreeSet<String>,
     /// Words that say nothing about which sound is meant.
     pub skip: BTreeSet<String>,
+    /// Whether words are put together, so that a part of one names it: `Hund` of `Hundebellen`.
+    pub compounds: bool,
+    /// Endings of words that are two, and what takes their place.
+    pub contractions: Vec<(String, String)>,
     /// Endings that are taken from words before they are compared, and what comes in their place; the first that fits.
     pub endings: Vec<(String, String)>,
     /// Words that mean the same.
     pub synonyms: Vec<Vec<String>>,
 }
 
-impl Catalogue {
-    /// Whether each message holds what it must.
-    pub(super) fn check(&self) -> Result<(), Fault> {
-        let Self { labels, sure, caption, lists, durations, answers, .. } = self;
-        labels.quoted.check("labels.quoted", &["name"], &[])?;
-        sure.probably.check("sure.probably", &["item"], &[])?;
-        sure.perhaps.check("sure.perhaps", &["item"], &[])?;
-        limit("sure.probably_below", sure.probably_below)?;
-        limit("sure.perhaps_below", sure.perhaps_below)?;
-
-        caption.sentence.check("caption.sentence", &["list"], &[])?;
-        counted("caption.counts", &caption.counts, &["item"])?;
-        caption.lasting.check("caption.lasting", &["item", "duration"], &[])?;
-        caption.going_on.check("caption.going_on", &["item", "duration"], &[])?;
-        caption.then.check("caption.then", &["before", "after"], &[])?;
-        caption.together.check("caption.together", &["list"], &[])?;
-        caption.all_the_while.check("caption.all_the_while", &["list", "rest"], &[])?;
-        numbered("caption.and_more", &caption.and_more, &["list"])?;
-        caption.unnamed.check("caption.unnamed", &[], &[])?;
-        lists.two.check("lists.two", &["first", "last"], &[])?;
-        lists.last.check("lists.last", &["rest", "last"], &[])?;
-        for unit in [Unit::Second, Unit::Minute, Unit::Hour] {
-            let key = format!("durations.units.{}", unit.name());
-            let Some(forms) = durations.units.get(&unit) else {
-                return Err((key, "must be there, found none".to_owned()));
-            };
-            numbered(&key, forms, &[])?;
-        }
-        durations.both.check("durations.both", &["first", "last"], &[])?;
-        answers.check()
-    }
-}
-
-impl Answers {
-    fn check(&self) -> Result<(), Fault> {
-        counted("answers.times", &self.times, &[])?;
-        let all: [(&str, &Pattern, &[&str]); 26] = [
-            ("item", &self.item, &["item", "times"]),
-            ("span", &self.span, &["duration"]),
-            ("span_since", &self.span_since, &["duration"]),
-            ("span_before", &self.span_before, &["item", "clock"]),
-            ("span_after", &self.span_after, &["item", "clock"]),
-            ("ago", &self.ago, &["duration"]),
-            ("yes", &self.yes, &["list", "span"]),
-            ("latest", &self.latest, &["ago", "clock"]),
-            ("no", &self.no, &["subject", "span"]),
-            ("count", &self.count, &["list", "span"]),
-            ("none", &self.none, &["subject", "span"]),
-            ("total", &self.total, &["n"]),
-            ("first", &self.first, &["item", "span", "ago", "clock"]),
-            ("last", &self.last, &["item", "span", "ago", "clock"]),
-            ("long", &self.long, &["item", "duration", "span"]),
-            ("long_pieces", &self.long_pieces, &["item", "duration", "span", "n", "longest"]),
-            ("before", &self.before, &["item", "clock", "list"]),
-            ("after", &self.after, &["item", "clock", "list"]),
-            ("nothing_before", &self.nothing_before, &["item", "clock", "duration"]),
-            ("nothing_after", &self.nothing_after, &["item", "clock", "duration"]),
-            ("earlier", &self.earlier, &["item", "duration"]),
-            ("later", &self.later, &["item", "duration"]),
-            ("at_that_time", &self.at_that_time, &["item"]),
-            ("not_now", &self.not_now, &["subject"]),
-            ("now", &self.now, &["list"]),
-            ("what", &self.what, &["list", "span"]),
+impl Questions {
+    /// All phrases that ask for something.
+    pub(crate) fn phrases(&self) -> impl Iterator<Item = &str> {
+        let lists = [
+            &self.how_many,
+            &self.how_long,
+            &self.first,
+            &self.last,
+            &self.longest,
+            &self.shortest,
+            &self.loudest,
+            &self.quietest,
+            &self.end,
+            &self.when,
+            &self.what,
+            &self.was_there,
+            &self.now,
+            &self.channel_of,
+            &self.channel,
+            &self.labels,
+            &self.beyond,
+            &self.not,
+            &self.except,
+            &self.before,
+            &self.after,
+            &self.since,
+            &self.during,
+            &self.just,
+            &self.within,
+            &self.within_number,
+            &self.in_first,
+            &self.at,
+            &self.until,
+            &self.between,
+            &self.to,
         ];
-        for (key, pattern, must) in all {
-            pattern.check(&format!("answers.{key}"), must, &[])?;
-        }
-        self.nothing.check("answers.nothing", &["span"], &[])?;
-        for unit in [Unit::Second, Unit::Minute, Unit::Hour] {
-            if !self.span_one.contains_key(&unit) {
-                return Err((
-                    format!("answers.span_one.{}", unit.name()),
-                    "must be there, found none".into(),
-                ));
-            }
-        }
-        Ok(())
+        let words = self.or.iter().chain(self.ordinals.keys()).chain(self.units.values().flatten());
+        lists.into_iter().flatten().chain(words).map(String::as_str)
     }
 }
 
 impl Unit {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Unit::Second => "second",
             Unit::Minute => "minute",
@@ -305,33 +367,6 @@ impl Unit {
             Unit::Hour => 3600.0,
         }
     }
-}
-
-fn limit(key: &str, found: f32) -> Result<(), Fault> {
-    if (0.0..=1.0).contains(&found) {
-        return Ok(());
-    }
-    Err((key.to_owned(), format!("must be a score, 0 to 1, found {found}")))
-}
-
-/// Messages by rising counts, the last for all others.
-fn counted(key: &str, counted: &[Counted], must: &[&str]) -> Result<(), Fault> {
-    let limits: Vec<usize> = counted.iter().filter_map(|c| c.up_to).collect();
-    let open = counted.len().checked_sub(1) == Some(limits.len())
-        && counted.last().is_some_and(|c| c.up_to.is_none());
-    if !open || limits.windows(2).any(|pair| pair[0] >= pair[1]) {
-        let expected = "must be messages with rising `up_to`, the last without";
-        return Err((key.to_owned(), format!("{expected}, found {limits:?} in {} messages", counted.len())));
-    }
-    counted.iter().try_for_each(|c| c.text.check(key, must, &["n"]))
-}
-
-/// Messages by grammatical number: there is always `other`.
-fn numbered(key: &str, forms: &BTreeMap<Number, Pattern>, must: &[&str]) -> Result<(), Fault> {
-    if !forms.contains_key(&Number::Other) {
-        return Err((key.to_owned(), "must have the key `other`, found none".to_owned()));
-    }
-    forms.values().try_for_each(|pattern| pattern.check(key, must, &["n"]))
 }
 
 /// The message for a number.

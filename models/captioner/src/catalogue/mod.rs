@@ -2,6 +2,7 @@
 //!
 //! `models/captioner/CATALOGUE.md` describes the file. A catalogue is data: another language is another file.
 
+mod check;
 mod file;
 mod pattern;
 
@@ -133,6 +134,23 @@ mod tests {
             Catalogue::of("tlh").unwrap_err().to_string(),
             "there is no message catalogue for language \"tlh\"; there are en, de"
         );
+    }
+
+    #[test]
+    fn every_language_has_every_message_and_every_list_of_words() {
+        let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        let keys = |catalogue: &serde_json::Value| -> Vec<String> {
+            let sections = catalogue.as_object().unwrap().iter().filter(|(name, _)| *name != "labels");
+            let keys = sections.flat_map(|(section, value)| {
+                value.as_object().into_iter().flatten().map(move |(key, _)| format!("{section}.{key}"))
+            });
+            keys.collect()
+        };
+        let english = keys(&read(BUILT_IN[0].1));
+        assert!(english.len() > 100);
+        for (language, json) in BUILT_IN {
+            assert_eq!(keys(&read(json)), english, "{language}");
+        }
     }
 
     #[test]

@@ -5,9 +5,9 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::prompt::PromptTemplate;
 
 /// Names of all places that a message may have.
-const PLACES: [&str; 16] = [
+const PLACES: [&str; 19] = [
     "list", "item", "n", "before", "after", "first", "rest", "last", "duration", "longest", "span", "ago",
-    "clock", "subject", "name", "times",
+    "clock", "subject", "name", "times", "from", "to", "level",
 ];
 
 /// A message of a catalogue.

@@ -1,6 +1,9 @@
 //! The evidence as labels and times alone, as small decoders are trained on it. `models/captioner/EVIDENCE.md` describes
 //! it, and `tests/cases/compact.json` has examples for whoever writes it in another language.
 
+use std::sync::Arc;
+
+use super::heard::heard;
 use super::{Scene, Sound, block};
 
 /// Most kinds of sound that are told: those that scored highest.
@@ -16,7 +19,7 @@ const LATEST: u64 = 999;
 struct Kind<'a> {
     name: String,
     peak: f32,
-    sounds: Vec<&'a Sound>,
+    sounds: Vec<&'a Arc<Sound>>,
 }
 
 /// What was heard: `dog barking 0 8 15 21 , rain 5 +`. Nothing for a scene without events.
@@ -51,11 +54,12 @@ pub(crate) fn evidence(scene: &Scene, language: &str) -> String {
 fn told(kind: &Kind<'_>, scene: &Scene) -> String {
     let tenths = |ns: u64| ((ns.saturating_sub(scene.start) + 50_000_000) / 100_000_000).min(LATEST);
     let mut text = kind.name.clone();
-    for sound in kind.sounds.iter().take(MOST_TIMES) {
+    // What is heard on two channels at a time is told once: channels have no place here.
+    for sound in heard(kind.sounds.iter().copied(), scene.now).iter().take(MOST_TIMES) {
         text.push_str(&format!(" {}", tenths(sound.onset)));
-        match sound.offset.filter(|&offset| offset <= scene.now) {
-            Some(offset) => text.push_str(&format!(" {}", tenths(offset.max(sound.onset)))),
-            None => text.push_str(" +"),
+        match sound.going_on {
+            false => text.push_str(&format!(" {}", tenths(sound.end))),
+            true => text.push_str(" +"),
         }
     }
     text

@@ -2,12 +2,15 @@
 
 pub(crate) mod block;
 pub(crate) mod compact;
+pub(crate) mod heard;
+mod labels;
 mod line;
 mod scene;
 mod sound;
 mod store;
 
 pub use block::MAX_NAME;
+pub use labels::{Label, Labels};
 pub use line::{LineError, MAX_LINE};
 pub use scene::{MinEvidence, Scene};
 pub use sound::{Embedding, Said, Sound};

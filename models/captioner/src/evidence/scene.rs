@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Embedding, Said, Sound};
+use super::{Embedding, Labels, Said, Sound};
 
 /// Evidence of `start..now`, in the order of its beginnings. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,6 +21,8 @@ pub struct Scene {
     pub said: Vec<Arc<Said>>,
     /// What level is background (dB), where enough windows with a level were heard.
     pub background: Option<f32>,
+    /// What is known to be listened for.
+    pub labels: Arc<Labels>,
 }
 
 /// What there must be before anything is said.

@@ -34,12 +34,7 @@ impl Sound {
     /// What people of `language` call it: its name in that language, in the language without its region (`de` for
     /// `de-AT`), in English, or else the label itself.
     pub fn name(&self, language: &str) -> &str {
-        let base = language.split(['-', '_']).next().unwrap_or(language);
-        let named = |wanted: &str| {
-            let found = self.names.iter().find(|(have, _)| have.eq_ignore_ascii_case(wanted));
-            found.map(|(_, name)| name.as_str()).filter(|name| !name.trim().is_empty())
-        };
-        named(language).or_else(|| named(base)).or_else(|| named("en")).unwrap_or(&self.label)
+        name_in(&self.label, &self.names, language)
     }
 
     /// Where it ended, or how far it is known to have gone on; not before its onset.
@@ -57,6 +52,16 @@ impl Sound {
         let names: usize = self.names.iter().map(|(language, name)| language.len() + name.len() + 64).sum();
         size_of::<Self>() + self.label.len() + names + self.utc.as_ref().map_or(0, String::len)
     }
+}
+
+/// The name of a label in a language; see [`Sound::name`].
+pub(super) fn name_in<'a>(label: &'a str, names: &'a BTreeMap<String, String>, language: &str) -> &'a str {
+    let base = language.split(['-', '_']).next().unwrap_or(language);
+    let named = |wanted: &str| {
+        let found = names.iter().find(|(have, _)| have.eq_ignore_ascii_case(wanted));
+        found.map(|(_, name)| name.as_str()).filter(|name| !name.trim().is_empty())
+    };
+    named(language).or_else(|| named(base)).or_else(|| named("en")).unwrap_or(label)
 }
 
 /// The embedding of one window.

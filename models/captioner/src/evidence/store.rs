@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{Embedding, Said, Scene, Sound};
+use super::{Embedding, Label, Labels, Said, Scene, Sound};
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,7 @@ pub struct Evidence {
     embeddings: Ring<Embedding>,
     said: Ring<Said>,
     levels: VecDeque<f32>,
+    labels: Arc<Labels>,
     crowded_out: u64,
 }
 
@@ -106,6 +107,7 @@ impl Evidence {
             embeddings: Ring::new(),
             said: Ring::new(),
             levels: VecDeque::new(),
+            labels: Arc::default(),
             crowded_out: 0,
         }
     }
@@ -116,6 +118,7 @@ impl Evidence {
     pub fn hear(&mut self, sound: Sound) {
         self.begin(sound.onset);
         self.advance(sound.end());
+        Labels::heard(&mut self.labels, &sound);
         if sound.end() < self.oldest() {
             return;
         }
@@ -129,6 +132,12 @@ impl Evidence {
             self.forget(first);
             self.crowded_out += 1;
         }
+    }
+
+    /// These are all the labels that are listened for from now on: of others it can be said that nobody listened for
+    /// them, and of these that they were not heard.
+    pub fn listen_for(&mut self, labels: impl IntoIterator<Item = Label>) {
+        Labels::listen_for(&mut self.labels, labels);
     }
 
     /// A window's embedding.
@@ -177,9 +186,9 @@ impl Evidence {
         self.since = Some(self.since.map_or(start, |since| since.min(start)));
     }
 
-    /// Forgets everything: the stream's time begins anew.
+    /// Forgets everything that was heard: the stream's time begins anew. What is listened for stays.
     pub fn clear(&mut self) {
-        *self = Evidence::new(self.limits);
+        *self = Evidence { labels: self.labels.clone(), ..Evidence::new(self.limits) };
     }
 
     /// The stream's position.
@@ -217,6 +226,7 @@ impl Evidence {
             embeddings: self.embeddings.items.iter().filter(in_time).cloned().collect(),
             said: Vec::new(),
             background: self.background(),
+            labels: self.labels.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::evidence::heard::{Heard, heard};
 use crate::evidence::{Scene, Sound};
 use crate::words::same_form;
 
@@ -18,10 +19,10 @@ const SHORTEST_WHILE: u64 = 3_000_000_000;
 pub(crate) struct Group {
     /// One of them, for its names.
     pub sound: Arc<Sound>,
-    /// From and to, within the scene, by onset.
+    /// Each time it was heard, by onset.
+    pub heard: Vec<Heard>,
+    /// From and to of each, within the scene.
     pub spans: Vec<(u64, u64)>,
-    /// How often: the number of its events.
-    pub times: usize,
     /// The highest peak score.
     pub peak: f32,
     /// Whether one had not ended when the scene did.
@@ -46,6 +47,21 @@ pub(crate) struct Step {
 }
 
 impl Group {
+    /// How often it was heard.
+    pub(crate) fn times(&self) -> usize {
+        self.heard.len()
+    }
+
+    /// Where it began, though that may be before the scene.
+    pub(crate) fn onset(&self) -> u64 {
+        self.heard.first().map_or(0, |heard| heard.onset)
+    }
+
+    /// Where its last sound began.
+    pub(crate) fn last_onset(&self) -> u64 {
+        self.heard.last().map_or(0, |heard| heard.onset)
+    }
+
     /// Where it begins.
     pub(crate) fn start(&self) -> u64 {
         self.spans.first().map_or(0, |span| span.0)
@@ -87,26 +103,25 @@ impl Group {
 /// The sounds of a scene by label, by their first onset.
 pub(crate) fn groups<'a>(sounds: impl Iterator<Item = &'a Arc<Sound>>, start: u64, now: u64) -> Vec<Group> {
     let mut places: HashMap<String, usize> = HashMap::new();
-    let mut groups: Vec<Group> = Vec::new();
+    let mut kinds: Vec<Vec<&Arc<Sound>>> = Vec::new();
     for sound in sounds {
-        let from = sound.onset.max(start).min(now);
-        let span = (from, sound.end().min(now).max(from));
-        let going_on = sound.offset.is_none_or(|offset| offset > now);
         let place = *places.entry(same_form(&sound.label)).or_insert_with(|| {
-            let group =
-                Group { sound: sound.clone(), spans: Vec::new(), times: 0, peak: f32::MIN, going_on: false };
-            groups.push(group);
-            groups.len() - 1
+            kinds.push(Vec::new());
+            kinds.len() - 1
         });
-        let group = &mut groups[place];
-        group.spans.push(span);
-        group.times += 1;
-        group.peak = group.peak.max(sound.peak);
-        group.going_on |= going_on;
+        kinds[place].push(sound);
     }
-    for group in &mut groups {
-        group.spans.sort_unstable();
-    }
+    let group = |events: &Vec<&Arc<Sound>>| {
+        let heard = heard(events.iter().copied(), now);
+        Some(Group {
+            sound: (*events.first()?).clone(),
+            spans: heard.iter().map(|heard| heard.within(start, now)).collect(),
+            peak: heard.iter().map(|heard| heard.peak).fold(f32::MIN, f32::max),
+            going_on: heard.iter().any(|heard| heard.going_on),
+            heard,
+        })
+    };
+    let mut groups: Vec<Group> = kinds.iter().filter_map(group).collect();
     groups.sort_by(|a, b| a.start().cmp(&b.start()).then_with(|| a.sound.label.cmp(&b.sound.label)));
     groups
 }

@@ -42,11 +42,11 @@ fn step(step: &Step, messages: &Messages) -> String {
 fn told(group: &Group, messages: &Messages) -> String {
     let caption = &messages.caption;
     let item = item(group, messages);
-    if group.times == 1 && group.duration() >= LASTING * SECOND {
+    if group.times() == 1 && group.duration() >= LASTING * SECOND {
         let form = if group.going_on { &caption.going_on } else { &caption.lasting };
         return form.fill(&[("item", &item), ("duration", &duration(group.duration(), messages))]);
     }
-    counted_form(&caption.counts, group.times, &[("item", &item)])
+    counted_form(&caption.counts, group.times(), &[("item", &item)])
 }
 
 /// A sound with how sure it is.
