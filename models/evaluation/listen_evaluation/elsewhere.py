@@ -87,7 +87,9 @@ def pick(found, wanted, package):
     """The only sound whose path ends with `wanted`; or, where that ends with /, all below a folder of that name."""
     names = [n for n in found if ("/" + n).endswith("/" + wanted) or (wanted.endswith("/") and "/" + wanted in "/" + n)]
     if not names or (len(names) > 1 and not wanted.endswith("/")):
-        raise RuntimeError(f"{package} has {len(names)} sounds {wanted}: expected one (another version of the package?)")
+        raise RuntimeError(
+            f"{package} has {len(names)} sounds {wanted}: expected one (another version of the package?)"
+        )
     return sorted(names)
 
 
@@ -138,7 +140,9 @@ def main():
     except (OSError, RuntimeError, ValueError, subprocess.CalledProcessError) as error:
         sys.exit(f"elsewhere: {error}")
     print(f"{labelled} labelled and {unrelated} unrelated recordings in {args.out}")
-    print(f"python -m listen_evaluation --data {args.out} --unrelated {args.out}/unrelated.csv --only classification,alarms")
+    print(
+        f"python -m listen_evaluation --data {args.out} --unrelated {args.out}/unrelated.csv --only classification,alarms"
+    )
 
 
 if __name__ == "__main__":

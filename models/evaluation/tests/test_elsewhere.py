@@ -4,6 +4,7 @@ import struct
 import zlib
 
 import pytest
+
 from listen_evaluation import elsewhere
 
 

@@ -117,7 +117,9 @@ def main():
     val = data.load(args.data, "val", names)
     val_rows = [i for i, row in enumerate(val.rows) if row.set == main_name]
     if not val_rows:
-        raise SystemExit(f"{args.data / 'index.csv'}: expected rows of role val (some clips of each label), which choose; found none")
+        raise SystemExit(
+            f"{args.data / 'index.csv'}: expected rows of role val (some clips of each label), which choose; found none"
+        )
     if cfg.both:
         clips = clips.with_(val)
     speech = names.index("speech") if "speech" in names else -1

@@ -140,13 +140,19 @@ def load(path):
     raw = tomllib.loads(Path(path).read_text()) if path else {}
     made = build(Config, raw, "")
     # Folders are told from where the file lies.
-    files = ((made, ("teacher", "audioset", "kept_out", "kept_out_words")), (made.audio, ("start",)), (made.package, ("settings",)))
+    files = (
+        (made, ("teacher", "audioset", "kept_out", "kept_out_words")),
+        (made.audio, ("start",)),
+        (made.package, ("settings",)),
+    )
     for table, keys in files:
         for key in keys:
             if path and getattr(table, key):
                 setattr(table, key, str((Path(path).resolve().parent / getattr(table, key)).resolve()))
     if made.audio.start and not Path(made.audio.start).exists():
-        raise SystemExit(f"configuration: audio.start {made.audio.start} is not there: expected a package or an audio.pt")
+        raise SystemExit(
+            f"configuration: audio.start {made.audio.start} is not there: expected a package or an audio.pt"
+        )
     if made.teacher and not (Path(made.teacher) / "yamnet_spectra_in.tflite").exists():
         raise SystemExit(
             f'configuration: teacher {made.teacher} holds no yamnet_spectra_in.tflite; teacher = "" trains without'

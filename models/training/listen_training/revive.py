@@ -57,7 +57,9 @@ def fill(module, found, nameless, source):
         if value is None and leaf == "weight" and parameter.ndim == 2:
             value = next((v for v in nameless if v.shape == tuple(parameter.shape)), None)
         if value is None or value.shape != tuple(parameter.shape):
-            missing.append(f"{name} {list(parameter.shape)}" + ("" if value is None else f" (it is {list(value.shape)})"))
+            missing.append(
+                f"{name} {list(parameter.shape)}" + ("" if value is None else f" (it is {list(value.shape)})")
+            )
             continue
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(np.array(value)))

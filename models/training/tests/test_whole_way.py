@@ -225,7 +225,12 @@ def test_bent_sounds_teach_no_label(made):
     assert not frame.any() and not clip.any()
     assert (skip.numpy() == heard[:, :, None]).all() and (clip_skip.numpy() == heard.any(1)[:, None]).all()
     batch["vectors"] = np.ones((40, 11, 4), np.float32)
-    fitted = {"folds": np.array([1, 2, 3]), "weights": np.ones((3, 4, 2)), "biases": np.zeros((3, 2)), "main": np.arange(2)}
+    fitted = {
+        "folds": np.array([1, 2, 3]),
+        "weights": np.ones((3, 4, 2)),
+        "biases": np.zeros((3, 2)),
+        "main": np.arange(2),
+    }
     assert probe.probabilities(fitted, batch)[1].any()
 
 
