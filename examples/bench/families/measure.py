@@ -45,6 +45,11 @@ def flags():
     return next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
 
 
+def bf16():
+    """`["bf16"]` where the processor has it: elsewhere it is emulated, which takes seconds a window and says nothing."""
+    return ["bf16"] if "bf16" in flags() else []
+
+
 def peaks(scratch):
     """`{kind, threads: [contenders]}`: multiply-adds by hand, where a C compiler is there, and matrix products of libraries."""
     found, program = {}, scratch / "peak"
@@ -54,7 +59,7 @@ def peaks(scratch):
         print(f"no peak by hand: {error}", file=sys.stderr)
         program = None
     for threads, cores in CORES.items():
-        for kind in ("fp32", "bf16", "int8"):
+        for kind in ("fp32", *bf16(), "int8"):
             made = [Contender(name, cores, [sys.executable, HERE / "products.py", name, threads]) for name in LIBRARIES if kind in name]
             made += [Contender("by hand", cores, [program, kind, threads])] if program else []
             found[kind, threads] = made
@@ -65,13 +70,13 @@ def contenders(folder, file):
     """`{name, threads: contender}`."""
     vino, base, found = os.environ.get("OPENVINO_ONNXRUNTIME"), folder / "vit-base", {}
     for threads, cores in CORES.items():
-        for precision in ("fp32", "bf16"):
+        for precision in ("fp32", *bf16()):
             name = f"PyTorch eager {precision}"
             found[name, threads] = Contender(name, cores, [sys.executable, HERE / "torch_loop.py", folder, threads, precision])
         for precision in ("fp32", "int8"):
             name = f"m2dencode {precision}"
             found[name, threads] = element(name, threads, file, base, precision, more=["execution-provider=cpu"])
-        if vino and ("bf16" in flags()):
+        if vino and bf16():
             found["m2dencode bf16", threads] = element("m2dencode bf16", threads, file, base, "bf16", more=["execution-provider=openvino"],
                                                        env={"GST_LISTEN_ONNXRUNTIME": vino})
     return found

@@ -208,9 +208,18 @@ impl Fed {
     /// # Errors
     /// The pipeline posted one, or has taken too long since `start`.
     fn check(&self, start: Instant) -> Result<(), Failure> {
-        let posted = self.pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
-        if let Some(gst::MessageView::Error(error)) = posted.as_ref().map(|message| message.view()) {
-            return Err(error.error().to_string().into());
+        let bus = self.pipeline.bus().ok_or("no bus")?;
+        let mut said = Vec::new();
+        // The first is what a source says of an error further on; what it was comes with it.
+        let mut wait = gst::ClockTime::ZERO;
+        while let Some(message) = bus.timed_pop_filtered(wait, &[gst::MessageType::Error]) {
+            if let gst::MessageView::Error(error) = message.view() {
+                said.push(error.error().to_string());
+            }
+            wait = gst::ClockTime::from_mseconds(300);
+        }
+        if !said.is_empty() {
+            return Err(said.join("; ").into());
         }
         if start.elapsed() > PATIENCE {
             return Err("no embedding came out in time".into());
