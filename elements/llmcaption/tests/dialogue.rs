@@ -17,7 +17,9 @@ fn questions_are_answered_from_what_was_heard() {
         (
             "Was there a dog barking?",
             0.0,
-            format!("Yes, I heard a dog barking 5 times {began}. The last time was 8 minutes and 32 seconds ago, at 0:01:30."),
+            format!(
+                "Yes, I heard a dog barking 5 times {began}. The last time was 8 minutes and 32 seconds ago, at 0:01:30."
+            ),
         ),
         ("How many times was there dog barking?", 0.0, format!("I heard a dog barking 5 times {began}.")),
         (
@@ -54,11 +56,7 @@ fn questions_are_answered_from_what_was_heard() {
 fn what_upstream_listens_for_is_known_to_answers() {
     for (language, question, expected) in [
         ("en", "Was there a baby?", "No, I heard nothing like “baby” in the last minute."),
-        (
-            "en",
-            "Was there a helicopter?",
-            "I do not listen for “helicopter”, so I cannot tell.",
-        ),
+        ("en", "Was there a helicopter?", "I do not listen for “helicopter”, so I cannot tell."),
         ("de", "War ein Baby zu hören?", "Nein, in der letzten Minute war nichts wie „Baby“ zu hören."),
     ] {
         let mut bench = Bench::new(&[("language", language)]);
