@@ -35,7 +35,9 @@ class Decoder(Pipelines):
     def test_a_package_without_a_decoder_is_told_of_once(self):
         (self.folder / "none.pkg").symlink_to(REPO / "models/package/fixtures/tiny-frames")
         said = run(self.command("decoder", model=("captions.pkg", "none.pkg"), quiet=(" -q ", " -m ")), self.folder)
-        self.assertEqual(said.count("caption-fallback"), 1)
+        # One element message, and one warning, which has it as its details.
+        self.assertEqual(said.count("(element): caption-fallback, "), 1)
+        self.assertEqual(len(re.findall(r'"llmcaption0" \(warning\)', said)), 1)
         self.assertIn("`tiny-frames` has no decoder", said)
         captions = re.findall(r"\(element\): caption, .*?backend=\(string\)(\w+)", said)
         self.assertGreaterEqual(len(captions), 2)

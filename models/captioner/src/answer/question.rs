@@ -89,7 +89,13 @@ pub(crate) fn read(question: &str, matcher: &Matcher<'_>, words: &Words) -> Ques
     };
     let except: Vec<Token> = except.into_iter().filter(|token| matcher.names_something(token)).collect();
     let negated = take(&mut tokens, &words.not);
-    let (mark, just) = take_mark(&mut tokens, matcher, words, &mut kind);
+    let (mark, just) = match take_other_end(&mut tokens, matcher, words) {
+        Some(other) => {
+            kind = Some(Kind::Distance);
+            (Some((Side::After, other)), false)
+        }
+        None => take_mark(&mut tokens, matcher, words, &mut kind),
+    };
     let begun = mark.as_ref().is_some_and(|(_, mark)| position(mark, &words.begin).is_some());
     let mut kind = match kind {
         Some(kind) => kind,
@@ -101,6 +107,22 @@ pub(crate) fn read(question: &str, matcher: &Matcher<'_>, words: &Words) -> Ques
     }
     let either = tokens.iter().any(|token| words.either.contains(&token.word));
     Question { kind, time, subject: tokens, mark, just, begun, except, negated, either, channel }
+}
+
+/// `how long between the applause and the rain`: the first sound, taken out of the question; the second one is what is left.
+fn take_other_end(tokens: &mut Vec<Token>, matcher: &Matcher<'_>, words: &Words) -> Option<Vec<Token>> {
+    position(tokens, &words.how_long)?;
+    let (at, length) = position(tokens, &words.between)?;
+    let behind = &tokens[at + length..];
+    let (to, and) = position(behind, &words.to)?;
+    let names = |tokens: &[Token]| tokens.iter().any(|token| matcher.names_something(token));
+    let (first, second) = (&behind[..to], &behind[to + and..]);
+    if !names(first) || !names(second) {
+        return None;
+    }
+    let (first, second) = (first.to_vec(), second.to_vec());
+    *tokens = second;
+    Some(first)
 }
 
 /// `before the alarm`, taken out of the question. What it asks is known where it is how far two sounds lie apart.

@@ -31,9 +31,14 @@ struct Length {
     words: usize,
 }
 
+/// Reads a time at the beginning: the time, and of how many words it is.
+type Way = fn(&[Token], &Words) -> Option<(Time, usize)>;
+/// What a moment is a time of.
+type MakeTime = fn(u64) -> Time;
+
 /// Takes the time out of a question; the first that is found counts.
 pub(crate) fn take(tokens: &mut Vec<Token>, words: &Words) -> Option<Time> {
-    let ways: [fn(&[Token], &Words) -> Option<(Time, usize)>; 6] = [range, ago, first, last, moment, bare];
+    let ways: [Way; 6] = [range, ago, first, last, moment, bare];
     for way in ways {
         for at in 0..tokens.len() {
             if let Some((time, length)) = way(&tokens[at..], words) {
@@ -103,7 +108,7 @@ fn last(tokens: &[Token], words: &Words) -> Option<(Time, usize)> {
 
 /// `at 0:30`, `since 0:30`, `before 0:30`.
 fn moment(tokens: &[Token], words: &Words) -> Option<(Time, usize)> {
-    let sides: [(&Vec<String>, fn(u64) -> Time); 5] = [
+    let sides: [(&Vec<String>, MakeTime); 5] = [
         (&words.at, Time::At),
         (&words.before, Time::Until),
         (&words.until, Time::Until),
