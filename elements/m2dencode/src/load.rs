@@ -57,12 +57,14 @@ impl M2dEncode {
                     }
                 }
                 Err(error) => {
-                    if queue.loaded(job, None) {
+                    // Told before the streaming thread wakes: upstream's "data stream error" must not come first.
+                    if queue.wants(job) {
                         progress.fail(&error.to_string());
                         if let Some(element) = element.upgrade() {
                             element.post_error_message(errors::encoder(&error));
                         }
                     }
+                    queue.loaded(job, None);
                 }
             }
         };
