@@ -69,12 +69,13 @@ fn assert_whole(told: &Told) {
     assert_eq!(unique, told.asked.iter().copied().collect());
     assert!(told.asked.len() as u64 >= told.minutes / 2, "{} questions", told.asked.len());
 
-    // The server failed as it should have, and wrote the most all the same: with few requests only that it did both.
+    // The server failed as it should have, and wrote the most all the same. Of few requests none may have failed for good: each is
+    // tried again.
     assert_eq!(told.by_server + told.fallback, told.captions.len() as u64);
-    assert!(told.fallback > 0 && told.by_server > 0, "{told}");
+    assert!(told.by_server > 0, "{told}");
     let requests: u64 = told.requests.values().sum();
     if requests >= MANY {
-        assert!(told.by_server > told.fallback, "{told}");
+        assert!(told.fallback > 0 && told.by_server > told.fallback, "{told}");
         let faults = requests - told.requests["words"];
         let share = faults as f64 / requests as f64;
         assert!((0.1..0.35).contains(&share), "{faults} faults in {requests} requests");
