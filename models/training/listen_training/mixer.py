@@ -84,7 +84,8 @@ class Mixer:
     def __init__(self, clips, labels, folds, main, rng, speech=-1, rendered=(), bent=0.0):
         """`clips` waveforms, `labels` their label's number, `folds` (for the probes), `main` numbers of main labels.
 
-        `bent`: the share of main sounds that are BENT. `speech` is the label (or -1) of spoken words, several of which are said in a row; `rendered` further unrelated
+        `bent`: the share of main sounds that are BENT. `speech` is the label (or -1) of spoken words, several of which are
+        said in a row; `rendered` further unrelated
         sound, which half of the strangers are drawn from.
         """
         self.speech, self.rendered, self.bent = speech, rendered, bent
@@ -103,7 +104,7 @@ class Mixer:
         if pick not in self.on:
             self.on[pick] = sounding(self.clips[pick])
         clip, on, label = self.clips[pick], self.on[pick], int(self.labels[pick])
-        if rng.random() < self.bent:
+        if self.bent and rng.random() < self.bent:
             speed = 2 ** rng.uniform(-1, 1)
             clip, label = synth.worn(rng, synth.faster(clip, speed)), BENT
             on = on[np.minimum((np.arange(len(clip)) * speed).astype(int), len(on) - 1)]
