@@ -135,7 +135,13 @@ impl LlmCaption {
             gst::EventView::Gap(gap) => self.take_gap(gap),
             gst::EventView::Eos(_) => {
                 self.set_ended(true);
-                self.judge(true).and_then(|()| self.queue.end(event, self.settings().timeout()))
+                let taken =
+                    self.judge(true).and_then(|()| self.queue.end(event.clone(), self.settings().timeout()));
+                if taken == Err(FlowError::Eos) {
+                    // One branch behind a tee has had enough; the others still wait for the end. The task is at rest.
+                    return self.src.push_event(event);
+                }
+                taken
             }
             gst::EventView::StreamStart(_) => {
                 self.set_ended(false);

@@ -43,7 +43,9 @@ impl LlmCaption {
         if let Err(error) = flow {
             gst::debug!(CAT, imp = self, "Pausing: {error:?}");
             if error != FlowError::Flushing {
-                self.queue.set_failed(error);
+                if let Some(eos) = self.queue.set_failed(error) {
+                    self.src.push_event(eos);
+                }
                 self.tell_of(error);
             }
             // It fails only where there is no task.

@@ -64,6 +64,16 @@ impl Controls {
         window.is_none_or(|window| *first.key() < window).then(|| first.remove())
     }
 
+    /// The end of the stream, where it is among them.
+    pub fn take_end(&mut self) -> Option<gst::Event> {
+        let is_end = |control: &Control| matches!(control, Control::Event(event) if event.type_() == gst::EventType::Eos);
+        let (&number, _) = self.0.iter().rev().find(|(_, control)| is_end(control))?;
+        match self.0.remove(&number)? {
+            Control::Event(event) => Some(event),
+            Control::Gap(_) => None,
+        }
+    }
+
     /// The events among them.
     pub fn into_events(self) -> Vec<gst::Event> {
         let events = self.0.into_values().filter_map(|control| match control {

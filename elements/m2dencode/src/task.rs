@@ -72,7 +72,9 @@ impl M2dEncode {
         if let Err(error) = flow {
             gst::debug!(CAT, imp = self, "Pausing: {error:?}");
             if error != FlowError::Flushing {
-                self.queue.set_flow(error);
+                if let Some(eos) = self.queue.set_flow(error) {
+                    self.srcpad.push_event(eos);
+                }
                 self.tell_of(error);
             }
             // It fails only where there is no task.

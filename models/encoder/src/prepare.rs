@@ -228,16 +228,21 @@ impl Preparer {
 
     /// Frames normalised, padded to `padded`, and in the order that the graph wants: whoever runs it has nothing left to do.
     fn laid_out(&mut self, frames: &[f32], padded: u32, statistics: &Statistics) -> Vec<f32> {
-        let mut values = std::mem::take(&mut self.normalized);
         let len = padded as usize * self.width;
+        let normalized = |v: f32| statistics.apply(self.meter.scaled(v));
+        if is_turned(self.layout) && frames.len() == len {
+            // The most frequent case, in one pass: a window waits for this.
+            return turned(frames, self.width, normalized);
+        }
+        let mut values = std::mem::take(&mut self.normalized);
         values.clear();
         values.reserve_exact(len);
-        values.extend(frames.iter().map(|&v| statistics.apply(self.meter.scaled(v))));
+        values.extend(frames.iter().map(|&v| normalized(v)));
         self.pad(&mut values, len, statistics);
         if !is_turned(self.layout) {
             return values;
         }
-        let data = turned(&values, self.width);
+        let data = turned(&values, self.width, |v| v);
         self.normalized = values;
         data
     }

@@ -18,15 +18,15 @@ pub(crate) fn is_turned(layout: Layout) -> bool {
     matches!(layout, Layout::B1FT | Layout::BFT)
 }
 
-/// A window `[frames, width]` as `[width, frames]`.
-pub(crate) fn turned(window: &[f32], width: usize) -> Vec<f32> {
+/// A window `[frames, width]` as `[width, frames]`, each value as `map` makes it.
+pub(crate) fn turned(window: &[f32], width: usize, map: impl Fn(f32) -> f32) -> Vec<f32> {
     let frames = window.len() / width.max(1);
     let mut turned = vec![0.0; frames * width];
     // A few frames at a time: read with a stride over all of them, each value would be fetched from afar.
     for block in (0..frames).step_by(16) {
         for band in 0..width {
             for frame in block..(block + 16).min(frames) {
-                turned[band * frames + frame] = window[frame * width + band];
+                turned[band * frames + frame] = map(window[frame * width + band]);
             }
         }
     }
@@ -122,7 +122,7 @@ mod tests {
     const WINDOW: [f32; 6] = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0];
 
     fn laid_out(layout: Layout) -> (Vec<usize>, Vec<f32>) {
-        let data = if is_turned(layout) { turned(&WINDOW, 2) } else { WINDOW.to_vec() };
+        let data = if is_turned(layout) { turned(&WINDOW, 2, |v| v) } else { WINDOW.to_vec() };
         (shape(layout, 1, 3, 2), data)
     }
 
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_long_window_is_turned_whole() {
         let window: Vec<f32> = (0..37 * 5).map(|i| i as f32).collect();
-        for (i, value) in turned(&window, 5).into_iter().enumerate() {
+        for (i, value) in turned(&window, 5, |v| v).into_iter().enumerate() {
             assert_eq!(value, window[i % 37 * 5 + i / 37]);
         }
     }

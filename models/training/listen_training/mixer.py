@@ -105,10 +105,17 @@ class Mixer:
             self.on[pick] = sounding(self.clips[pick])
         clip, on, label = self.clips[pick], self.on[pick], int(self.labels[pick])
         if self.bent and rng.random() < self.bent:
-            speed = 2 ** rng.uniform(-1, 1)
-            clip, label = synth.worn(rng, synth.faster(clip, speed)), BENT
-            on = on[np.minimum((np.arange(len(clip)) * speed).astype(int), len(on) - 1)]
+            clip, on, label = *self.disguised(clip, on), BENT
         return *place(rng, clip, on), label, int(self.folds[pick])
+
+    def disguised(self, clip, on):
+        """(samples, on) of a clip at another speed, perhaps with the spectrum of another clip, as a bad device gives it."""
+        rng = self.rng
+        at = synth.glided(rng, len(clip))
+        clip, on = np.interp(at, np.arange(len(clip)), clip).astype(np.float32), on[at.astype(int)]
+        if rng.random() < 0.25:
+            clip = synth.crossed(rng, clip, self.clips[int(rng.integers(len(self.clips)))])
+        return synth.worn(rng, clip), on
 
     def row(self, picks, same):
         """Some of the clips `picks` one after the other, one of them again and again where `same`: (samples, label)."""

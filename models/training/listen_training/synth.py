@@ -1,7 +1,8 @@
 """Sound that is made up: noise, notes, drums, babble; and what rooms, filters and tape do to sound."""
 
 import numpy as np
-from scipy.signal import fftconvolve, lfilter
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import fftconvolve, istft, lfilter, stft
 
 from . import audio
 
@@ -229,3 +230,29 @@ def worn(rng, x):
         level = np.sqrt(lfilter([0.002], [1, -0.998], np.square(x)) + 1e-6)
         x = x / level ** rng.uniform(0.2, 0.8)
     return (x / (np.abs(x).max() + 1e-9) * 0.9).astype(np.float32)
+
+
+def glided(rng, n):
+    """Where in `n` samples each sample of a tape is read that runs at changing speed, within an octave up and down; or that runs backwards."""
+    steady = rng.random() < 0.5
+    knots = 2 if steady else max(3, int(n / audio.RATE * rng.uniform(0.5, 3)))
+    speeds = rng.uniform(-1, 1, knots)
+    curve = np.full(n, speeds[0]) if steady else np.interp(np.linspace(0, 1, n), np.linspace(0, 1, knots), speeds)
+    # `curve` is over the recording; each of its samples lasts 1 / speed.
+    until = np.cumsum(2.0**-curve)
+    at = np.interp(np.arange(int(until[-1])), until, np.arange(n))
+    return at[::-1] if rng.random() < 0.2 else at
+
+
+def crossed(rng, x, other):
+    """`x` with the slow spectrum of `other` laid over it, by a random share: as loud in each moment and band as it, where it is anything at all."""
+    size, hop, width = 1024, 256, int(rng.integers(5, 60))
+    if len(x) < 2 * size or len(other) < 2 * size:
+        return x
+    other = np.resize(other, len(x))
+    a, b = (stft(s, boundary="even", nperseg=size, noverlap=size - hop)[2] for s in (x, other))
+    slow = lambda s: uniform_filter1d(np.abs(s), width, axis=0, mode="nearest") + 1e-5
+    ratio = slow(b) / np.abs(b).max() / (slow(a) / np.abs(a).max() + 3e-3)
+    y = istft(a * np.minimum(ratio, 30.0) ** rng.uniform(0.3, 1), nperseg=size, noverlap=size - hop, boundary=True)[1]
+    y = np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)]
+    return (y / (np.abs(y).max() + 1e-9)).astype(np.float32)

@@ -272,10 +272,19 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Pushing came to an end, or writing: the streaming thread hears of it.
-    pub fn set_failed(&self, error: FlowError) {
-        self.lock().failed = Some(error);
+    /// Pushing came to an end: the streaming thread hears of it. The end of the stream, where it waits already and only one
+    /// branch behind a tee has had enough: the others are still to hear of it.
+    pub fn set_failed(&self, error: FlowError) -> Option<gst::Event> {
+        let mut state = self.lock();
+        state.failed = Some(error);
+        let found = state.out.iter().position(|entry| matches!(entry, Entry::End(..)));
+        let end = found.filter(|_| error == FlowError::Eos).and_then(|place| state.out.remove(place));
+        drop(state);
         self.changed.notify_all();
+        match end {
+            Some(Entry::End(eos, _)) => Some(eos),
+            _ => None,
+        }
     }
 
     /// Says what waits for whom: `live` upstream does not wait, `loose` the output is not in step with the input.
