@@ -50,7 +50,8 @@ class Audio:
 class Pool:
     """The pool of mixes. `rendered`: recordings that Csound and eSpeak NG make of random numbers, as unrelated sound.
 
-    `bent`: the share of labelled sounds bent so far (an octave up or down, worn) that only the teacher says what they are.
+    `bent`: the share of labelled sounds bent so far (another or changing speed, backwards, under another sound's spectrum, worn)
+    that only the teacher says what they are.
     """
 
     shards: int = 96

@@ -109,7 +109,7 @@ class Mixer:
         return *place(rng, clip, on), label, int(self.folds[pick])
 
     def disguised(self, clip, on):
-        """(samples, on) of a clip at another speed, perhaps with the spectrum of another clip, as a bad device gives it."""
+        """(samples, on) of a clip at another speed, perhaps under the spectrum of another clip, as a bad device gives it."""
         rng = self.rng
         at = synth.glided(rng, len(clip))
         clip, on = np.interp(at, np.arange(len(clip)), clip).astype(np.float32), on[at.astype(int)]

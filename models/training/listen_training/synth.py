@@ -233,7 +233,7 @@ def worn(rng, x):
 
 
 def glided(rng, n):
-    """Where in `n` samples each sample of a tape is read that runs at changing speed, within an octave up and down; or that runs backwards."""
+    """Where in `n` samples a tape is read that runs at another or changing speed, an octave up or down at most, or backwards."""
     steady = rng.random() < 0.5
     knots = 2 if steady else max(3, int(n / audio.RATE * rng.uniform(0.5, 3)))
     speeds = rng.uniform(-1, 1, knots)
@@ -245,7 +245,7 @@ def glided(rng, n):
 
 
 def crossed(rng, x, other):
-    """`x` with the slow spectrum of `other` laid over it, by a random share: as loud in each moment and band as it, where it is anything at all."""
+    """`x` under the slow spectrum of `other`, by a random share: as loud in each moment and band as that, where it sounds."""
     size, hop, width = 1024, 256, int(rng.integers(5, 60))
     if len(x) < 2 * size or len(other) < 2 * size:
         return x

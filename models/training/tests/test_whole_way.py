@@ -234,6 +234,39 @@ def test_bent_sounds_teach_no_label(made):
     assert probe.probabilities(fitted, batch)[1].any()
 
 
+def test_a_tape_reads_all_of_its_sound_within_an_octave_of_its_speed():
+    from listen_training import synth
+
+    backwards = 0
+    for seed in range(40):
+        at = synth.glided(np.random.default_rng(seed), 16000)
+        steps = np.diff(at)
+        backwards += steps[0] < 0
+        assert 8000 <= len(at) <= 32000 and at.min() >= 0 and at.max() < 16000
+        # Between the first and the last it leaves nothing out: each step is at most twice the recording's.
+        assert (np.sign(steps[np.abs(steps) > 0]) == np.sign(steps[len(steps) // 2])).all()
+        assert np.abs(steps).max() < 2.05 and abs(at[-1] - at[0]) > 15900
+    assert 2 <= backwards <= 20
+
+
+def test_a_crossed_sound_has_its_own_times_and_the_others_colour():
+    from listen_training import synth
+
+    rng = np.random.default_rng(0)
+    t = np.arange(32000) / 16000
+    hiss = rng.standard_normal(32000).astype(np.float32) * (t < 1)
+    low = np.sin(2 * np.pi * 300 * t).astype(np.float32)
+    # A draw that takes much of the other.
+    crossed = [synth.crossed(np.random.default_rng(seed), hiss, low) for seed in range(8)]
+    below = lambda x: (np.abs(np.fft.rfft(x)) ** 2)[: 2 * 600].sum() / (np.abs(np.fft.rfft(x)) ** 2).sum()
+    assert np.median([below(x) for x in crossed]) > 3 * below(hiss)
+    for x in crossed:
+        assert x.shape == hiss.shape and np.isfinite(x).all() and np.abs(x).max() <= 1
+        assert np.square(x[:14000]).mean() > 20 * np.square(x[18000:]).mean()
+    short = hiss[:1000]
+    assert synth.crossed(rng, short, low) is short
+
+
 def test_rows_that_may_not_train_are_not_credited(made):
     with open(made / "package" / "ATTRIBUTION.csv", newline="") as file:
         titles = [r["title_or_id"] for r in csv.DictReader(file)]

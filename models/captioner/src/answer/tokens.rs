@@ -101,15 +101,24 @@ pub(crate) fn position(tokens: &[Token], phrases: &[String]) -> Option<(usize, u
     (0..tokens.len()).find_map(|at| longest(&tokens[at..], phrases).map(|length| (at, length)))
 }
 
+/// What stands in a phrase for other words in between: `hörte … auf`.
+const APART: &str = " … ";
+
 /// Takes one of the phrases out, and says whether there was one.
 pub(crate) fn take(tokens: &mut Vec<Token>, phrases: &[String]) -> bool {
-    match position(tokens, phrases) {
-        Some((at, length)) => {
-            tokens.drain(at..at + length);
-            true
-        }
-        None => false,
+    if let Some((at, length)) = position(tokens, phrases) {
+        tokens.drain(at..at + length);
+        return true;
     }
+    phrases.iter().filter_map(|phrase| phrase.split_once(APART)).any(|(first, last)| {
+        let (first, last) = ([first.to_owned()], [last.to_owned()]);
+        let Some((at, length)) = position(tokens, &first) else { return false };
+        let behind = at + length;
+        let Some((rest, last)) = position(&tokens[behind..], &last) else { return false };
+        tokens.drain(behind + rest..behind + rest + last);
+        tokens.drain(at..behind);
+        true
+    })
 }
 
 #[cfg(test)]
@@ -122,5 +131,21 @@ mod tests {
             tokens("At 12:05, or 1.5 min: Dog's re-run?").into_iter().map(|t| t.word).collect();
         assert_eq!(words, ["at", "12:05", "or", "1.5", "min", "dog", "re-run"]);
         assert_eq!(tokens("Über")[0], Token { word: "über".into(), shown: "Über".into() });
+    }
+
+    #[test]
+    fn a_phrase_may_stand_around_other_words_in_its_order() {
+        let phrases = ["hörte … auf".to_owned(), "zu ende".to_owned()];
+        let left = |text: &str| {
+            let mut found = tokens(text);
+            let taken = take(&mut found, &phrases);
+            (taken, found.into_iter().map(|token| token.word).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(left("Wann hörte der Beifall auf?"), (true, "wann der beifall".into()));
+        assert_eq!(left("Wann war der Beifall zu Ende?"), (true, "wann war der beifall".into()));
+        assert_eq!(
+            left("Auf welchem Kanal hörte ich den Beifall"),
+            (false, "auf welchem kanal hörte ich den beifall".into())
+        );
     }
 }
