@@ -238,8 +238,20 @@ fn extract(value: &DynValue, port: &Port) -> Result<Tensor, RuntimeError> {
 }
 
 /// Integer products as they are, on x86 processors without VNNI too. Their quickest instruction adds two products in 16
-/// bits, which large weights overflow, and ONNX Runtime uses it unless this says otherwise; elsewhere it does nothing.
+/// bits, which large weights overflow, and ONNX Runtime uses it unless this says otherwise.
 const EXACT_INT8: &str = "session.x64quantprecision";
+
+/// Whether int8 needs [`EXACT_INT8`]. VNNI adds in 32 bits; where it is there, the setting takes a kernel of half its speed.
+#[cfg(target_arch = "x86_64")]
+fn may_overflow() -> bool {
+    !(std::arch::is_x86_feature_detected!("avx512vnni") || std::arch::is_x86_feature_detected!("avxvnni"))
+}
+
+/// Only x86 has that instruction.
+#[cfg(not(target_arch = "x86_64"))]
+fn may_overflow() -> bool {
+    false
+}
 
 /// Loads with the first provider that can.
 fn load(graph: &GraphSource<'_>, options: &SessionOptions, threads: u32) -> Result<Loaded, RuntimeError> {
@@ -303,9 +315,9 @@ fn load_with(
         }
         .map_err(|error| failed(&error))
     };
-    let session = match build(provider == Provider::Cpu) {
+    let session = match build(provider == Provider::Cpu && may_overflow()) {
         // ONNX Runtime cannot do it where two matrices share the tensor of their zero point.
-        Err(error) if provider == Provider::Cpu => match build(false) {
+        Err(error) if provider == Provider::Cpu && may_overflow() => match build(false) {
             Ok(session) => {
                 let text = format!("{graph}: int8 may overflow on processors without VNNI: {error}");
                 log(LogLevel::Warning, &text);
