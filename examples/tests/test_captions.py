@@ -15,7 +15,7 @@ import unittest
 
 from readme import BLOCKS, REPO, Pipelines, events, run
 
-# What is where in the recording, by ear: examples/ATTRIBUTION.md.
+# What is where in the recording, by ear, of what any default package has heard: examples/ATTRIBUTION.md.
 HEARD = {"applause": (11.0, 14.2), "rain": (24.0, 29.0)}
 WIDTH, HEIGHT, RATE = 320, 180, 5
 # A film: the recording beside a black picture, so that what is written on it can be seen.
@@ -69,6 +69,12 @@ class Captions(Pipelines):
             near = [start for start, _, text in cues if word in text.lower() and abs(start - begins) < 0.8]
             self.assertTrue(near, f"nothing tells of {word} near {begins} s: {cues}")
 
+    def assert_in_order(self, texts):
+        """The sounds are told of one after the other; other captions may come between."""
+        rest = iter(texts)
+        for word in HEARD:
+            self.assertTrue(any(word in text for text in rest), f"{word}: {texts}")
+
     def film(self):
         run(FILM, self.folder)
         sound = "filesrc location=film.mkv ! matroskademux name=f f.audio_0 ! queue ! decodebin"
@@ -82,8 +88,7 @@ class Captions(Pipelines):
     def test_captions(self):
         lines = run(self.command("captions"), self.folder).splitlines()
         self.assertGreaterEqual(len(lines), 2)
-        for line, word in zip(lines, HEARD, strict=False):
-            self.assertIn(word, line)
+        self.assert_in_order(lines)
 
     def test_server(self):
         with chat_server() as (url, bodies):
@@ -93,8 +98,7 @@ class Captions(Pipelines):
         self.assertEqual(lines, [f"Sentence number {number + 1}." for number in range(len(lines))])
         self.assertEqual({body["model"] for body in bodies}, {"qwen2.5"})
         told = [json.dumps(body["messages"]) for body in bodies]
-        for text, word in zip(told, HEARD, strict=False):
-            self.assertIn(word, text)
+        self.assert_in_order(told)
 
     def test_webvtt(self):
         run(self.command("webvtt"), self.folder)
