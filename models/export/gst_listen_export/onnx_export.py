@@ -56,7 +56,7 @@ def compare(module, examples, path, inputs):
 
 
 def open_session(path):
-    """As the runtime opens it: int8 without overflow on processors without VNNI, where ONNX Runtime can do that."""
+    """With the numbers of the runtime: int8 without overflow on processors without VNNI too, where ONNX Runtime can do that."""
     import onnxruntime
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 

@@ -29,7 +29,7 @@ class Tower:
         self.empty = empty_tokens(self.tokenizer, json.loads(source))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.add_session_config_entry("session.x64quantprecision", "1")  # as the runtime opens it
+        options.add_session_config_entry("session.x64quantprecision", "1")  # the numbers of the runtime on any processor
         package.read(self.text["file"])  # its checksum; the graph may have external data beside it
         self.session = onnxruntime.InferenceSession(package.folder / self.text["file"], options, providers=["CPUExecutionProvider"])
 

@@ -242,13 +242,14 @@ fn extract(value: &DynValue, port: &Port) -> Result<Tensor, RuntimeError> {
 const EXACT_INT8: &str = "session.x64quantprecision";
 
 /// Whether int8 needs [`EXACT_INT8`]. VNNI adds in 32 bits; where it is there, the setting takes a kernel of half its speed.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 fn may_overflow() -> bool {
-    !(std::arch::is_x86_feature_detected!("avx512vnni") || std::arch::is_x86_feature_detected!("avxvnni"))
+    use std::arch::is_x86_feature_detected;
+    !(is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni"))
 }
 
 /// Only x86 has that instruction.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 fn may_overflow() -> bool {
     false
 }

@@ -74,6 +74,7 @@ fn products_of_8_bits_do_not_overflow_on_any_processor() -> Outcome {
     Ok(())
 }
 
+/// Only a processor without VNNI can fail here too: others need not be kept from it.
 #[test]
 fn a_graph_that_cannot_be_kept_from_overflowing_still_runs() -> Outcome {
     let mut session = Session::load(&GraphSource::Path(&fixture("int8-shared.onnx")), &cpu())?;

@@ -105,16 +105,17 @@ class Mixer:
             self.on[pick] = sounding(self.clips[pick])
         clip, on, label = self.clips[pick], self.on[pick], int(self.labels[pick])
         if self.bent and rng.random() < self.bent:
-            clip, on, label = *self.disguised(clip, on), BENT
+            clip, on, label = *self.disguised(clip, on, self.folds[pick]), BENT
         return *place(rng, clip, on), label, int(self.folds[pick])
 
-    def disguised(self, clip, on):
-        """(samples, on) of a clip at another speed, perhaps under the spectrum of another clip, as a bad device gives it."""
+    def disguised(self, clip, on, fold):
+        """(samples, on) of a clip at another speed, perhaps under the spectrum of another clip of its fold, as a bad device gives it."""
         rng = self.rng
         at = synth.glided(rng, len(clip))
         clip, on = np.interp(at, np.arange(len(clip)), clip).astype(np.float32), on[at.astype(int)]
         if rng.random() < 0.25:
-            clip = synth.crossed(rng, clip, self.clips[int(rng.integers(len(self.clips)))])
+            other = int(rng.choice(np.flatnonzero(self.folds == fold)))
+            clip = synth.crossed(rng, clip, self.clips[other])
         return synth.worn(rng, clip), on
 
     def row(self, picks, same):

@@ -240,7 +240,7 @@ def glided(rng, n):
     curve = np.full(n, speeds[0]) if steady else np.interp(np.linspace(0, 1, n), np.linspace(0, 1, knots), speeds)
     # `curve` is over the recording; each of its samples lasts 1 / speed.
     until = np.cumsum(2.0**-curve)
-    at = np.interp(np.arange(int(until[-1])), until, np.arange(n))
+    at = np.interp(np.arange(max(1, int(until[-1]))), until, np.arange(n))
     return at[::-1] if rng.random() < 0.2 else at
 
 
@@ -252,7 +252,7 @@ def crossed(rng, x, other):
     other = np.resize(other, len(x))
     a, b = (stft(s, boundary="even", nperseg=size, noverlap=size - hop)[2] for s in (x, other))
     slow = lambda s: uniform_filter1d(np.abs(s), width, axis=0, mode="nearest") + 1e-5
-    ratio = slow(b) / np.abs(b).max() / (slow(a) / np.abs(a).max() + 3e-3)
+    ratio = slow(b) / (np.abs(b).max() + 1e-9) / (slow(a) / (np.abs(a).max() + 1e-9) + 3e-3)
     y = istft(a * np.minimum(ratio, 30.0) ** rng.uniform(0.3, 1), nperseg=size, noverlap=size - hop, boundary=True)[1]
     y = np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)]
     return (y / (np.abs(y).max() + 1e-9)).astype(np.float32)

@@ -5,7 +5,8 @@
 //! still being written included. Where upstream is live, or the output is not in step with it, GAPs overtake those.
 //!
 //! The end of the stream waits for the captions before it and for the questions that were asked before it, so long as
-//! `timeout` allows; what is not done then is left to the template.
+//! `timeout` allows; what is not done then is left to the template. Where nothing flows any more (a branch behind a tee has had
+//! enough) it waits for nothing.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 
 use super::matching::Matcher;
 use super::time::{self, Time};
-use super::tokens::{self, Token, longest, position, take};
+use super::tokens::{self, Token, longest, position, take, take_around};
 use crate::catalogue::Questions as Words;
 
 /// What is asked about a sound.
@@ -89,6 +89,12 @@ pub(crate) fn read(question: &str, matcher: &Matcher<'_>, words: &Words) -> Ques
     };
     let except: Vec<Token> = except.into_iter().filter(|token| matcher.names_something(token)).collect();
     let negated = take(&mut tokens, &words.not);
+    // Before another sound is looked for, whose words would reach over its second part.
+    if take_around(&mut tokens, &words.end) {
+        take(&mut tokens, &words.when);
+        asked_about(&mut tokens, words);
+        kind = kind.or(Some(Kind::End));
+    }
     let (mark, just) = match take_other_end(&mut tokens, matcher, words) {
         Some(other) => {
             kind = Some(Kind::Distance);
