@@ -70,8 +70,9 @@ impl ObjectSubclass for LlmCaption {
                 let failed = || Err(gst::FlowError::Error);
                 Self::catch_panic_pad_function(parent, failed, |imp| imp.sink_chain(pad, buffer))
             })
-            .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            .event_full_function(|pad, parent, event| {
+                let failed = || Err(gst::FlowError::Error);
+                Self::catch_panic_pad_function(parent, failed, |imp| imp.sink_event_full(pad, event))
             })
             .activatemode_function(|pad, parent, _mode, active| {
                 let failed = || Err(gst::loggable_error!(CAT, "Panicked on {}", pad.name()));

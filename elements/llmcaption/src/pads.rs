@@ -119,7 +119,22 @@ impl LlmCaption {
         self.apply_policy();
     }
 
-    pub(crate) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+    /// What became of an event, so that upstream hears of a flush as one: an event that is refused without a reason is an error
+    /// there, as when a segment comes while the source pad is deactivated and the sink pad is not yet.
+    pub(crate) fn sink_event_full(
+        &self,
+        pad: &gst::Pad,
+        event: gst::Event,
+    ) -> Result<FlowSuccess, FlowError> {
+        let kind = event.type_();
+        if self.sink_event(pad, event) {
+            return Ok(FlowSuccess::Ok);
+        }
+        self.queue.flow()?;
+        Err(if kind == gst::EventType::Caps { FlowError::NotNegotiated } else { FlowError::Error })
+    }
+
+    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::debug!(CAT, obj = pad, "Handling {event:?}");
         let taken = match event.view() {
             gst::EventView::FlushStart(_) => {

@@ -217,8 +217,9 @@ impl ObjectSubclass for M2dEncode {
                 let failed = || Err(gst::FlowError::Error);
                 Self::catch_panic_pad_function(parent, failed, |imp| imp.sink_chain(pad, buffer))
             })
-            .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            .event_full_function(|pad, parent, event| {
+                let failed = || Err(gst::FlowError::Error);
+                Self::catch_panic_pad_function(parent, failed, |imp| imp.sink_event_full(pad, event))
             })
             .query_function(|pad, parent, query| {
                 Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))

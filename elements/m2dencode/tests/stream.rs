@@ -332,6 +332,8 @@ fn where_one_branch_ends_early_the_other_one_still_hears_of_the_end() {
 fn where_one_branch_ends_early_an_end_that_waits_already_is_not_lost() {
     let control = permitted();
     let element = element(Some(&control.open));
+    // It waits for the model to be loaded rather than lose its window.
+    element.set_overload(Overload::Block);
     let branches = Branches::behind(&element);
     let mut h = Harness::with_element(&element, Some("sink"), None);
     h.set_src_caps(mel_caps(-1));
