@@ -6,6 +6,7 @@
 pub mod caps;
 pub mod errors;
 pub mod event_times;
+pub mod flow;
 pub mod flush;
 pub mod labels;
 pub mod latency;

@@ -72,7 +72,7 @@ impl ObjectSubclass for LlmCaption {
             })
             .event_full_function(|pad, parent, event| {
                 let failed = || Err(gst::FlowError::Error);
-                Self::catch_panic_pad_function(parent, failed, |imp| imp.sink_event_full(pad, event))
+                Self::catch_panic_pad_function(parent, failed, |imp| imp.sink_event(pad, event))
             })
             .activatemode_function(|pad, parent, _mode, active| {
                 let failed = || Err(gst::loggable_error!(CAT, "Panicked on {}", pad.name()));

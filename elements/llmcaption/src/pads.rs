@@ -7,7 +7,7 @@ use gst::subclass::prelude::*;
 use gst::{ClockTime, FlowError, FlowSuccess};
 use gst_listen_common::caps::EmbeddingCaps;
 use gst_listen_common::result_meta::WindowResult;
-use gst_listen_common::{flush, latency};
+use gst_listen_common::{flow, flush, latency};
 use listen_captioner::{LineError, Sound};
 
 use crate::imp::{CAT, LlmCaption};
@@ -119,22 +119,9 @@ impl LlmCaption {
         self.apply_policy();
     }
 
-    /// What became of an event, so that upstream hears of a flush as one: an event that is refused without a reason is an error
-    /// there, as when a segment comes while the source pad is deactivated and the sink pad is not yet.
-    pub(crate) fn sink_event_full(
-        &self,
-        pad: &gst::Pad,
-        event: gst::Event,
-    ) -> Result<FlowSuccess, FlowError> {
-        let kind = event.type_();
-        if self.sink_event(pad, event) {
-            return Ok(FlowSuccess::Ok);
-        }
-        self.queue.flow()?;
-        Err(if kind == gst::EventType::Caps { FlowError::NotNegotiated } else { FlowError::Error })
-    }
-
-    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+    /// The flow is told, not whether the event was taken: an event that is refused without a reason is an error to upstream, as a
+    /// segment was that came while the source pad was deactivated and the sink pad not yet.
+    pub(crate) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> Result<FlowSuccess, FlowError> {
         gst::debug!(CAT, obj = pad, "Handling {event:?}");
         let taken = match event.view() {
             gst::EventView::FlushStart(_) => {
@@ -142,9 +129,9 @@ impl LlmCaption {
                 flush::keep(&self.src, &self.queue.flush(true));
                 // It fails only where there is no task.
                 let _ = self.src.pause_task();
-                return forwarded;
+                flow::of(forwarded)
             }
-            gst::EventView::FlushStop(_) => return self.flush_stop(event),
+            gst::EventView::FlushStop(_) => flow::of(self.flush_stop(event)),
             gst::EventView::Caps(caps) => self.take_caps(caps.caps()),
             gst::EventView::Segment(segment) => self.take_segment(segment, &event),
             gst::EventView::Gap(gap) => self.take_gap(gap),
@@ -154,9 +141,10 @@ impl LlmCaption {
                     self.judge(true).and_then(|()| self.queue.end(event.clone(), self.settings().timeout()));
                 if taken == Err(FlowError::Eos) {
                     // One branch behind a tee has had enough; the others still wait for the end. The task is at rest.
-                    return self.src.push_event(event);
+                    flow::of(self.src.push_event(event))
+                } else {
+                    taken
                 }
-                taken
             }
             gst::EventView::StreamStart(_) => {
                 self.set_ended(false);
@@ -168,9 +156,9 @@ impl LlmCaption {
                 None => self.queue.event(event),
             },
             _ if event.is_serialized() => self.queue.event(event),
-            _ => return gst::Pad::event_default(pad, Some(&*self.obj()), event),
+            _ => flow::of(gst::Pad::event_default(pad, Some(&*self.obj()), event)),
         };
-        taken.is_ok()
+        taken.map(|()| FlowSuccess::Ok)
     }
 
     fn flush_stop(&self, event: gst::Event) -> bool {

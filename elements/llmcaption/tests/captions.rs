@@ -5,8 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::server::{Answer, Server};
-use common::{Bench, Caption, Slow, buffer, end, ids, s, start};
-use gst::prelude::*;
+use common::{Bench, Caption, Slow, end, ids, s, start};
 
 #[test]
 fn caps_segment_and_a_gap_come_at_once() {
@@ -217,40 +216,6 @@ fn eos_gives_what_is_under_way_so_long_and_then_the_template_writes_it() {
     assert!(texts[0].contains("siren") && texts[1].contains("dog"), "{texts:?}");
     assert_eq!(bench.stat("fallback"), 2);
     assert!(bench.messages("caption").iter().all(|message| message.get::<&str>("fallback").is_ok()));
-}
-
-/// Captions flow into nothing more, as behind a tee where one branch has had enough; events still arrive.
-fn has_had_enough(bench: &Bench) {
-    let pad = bench.element.static_pad("src").unwrap();
-    pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
-        info.flow_res = Err(gst::FlowError::Eos);
-        gst::PadProbeReturn::Handled
-    });
-}
-
-#[test]
-fn an_end_behind_a_caption_that_nobody_takes_is_not_lost() {
-    let slow = Slow::default();
-    let mut bench = Bench::with(&[], false, slow.clone());
-    has_had_enough(&bench);
-    bench.event(1, "siren", 1.0, 2.0);
-    slow.wait_for(1);
-    assert!(bench.h.push_event(gst::event::Eos::new()));
-    slow.let_go(1);
-    bench.wait_for_event(gst::EventType::Eos);
-}
-
-#[test]
-fn an_end_after_a_caption_that_nobody_took_is_not_lost() {
-    let slow = Slow::default();
-    slow.let_go(1_000);
-    let mut bench = Bench::with(&[], false, slow);
-    has_had_enough(&bench);
-    // It hears of the flow's end with one of these.
-    let mut taken =
-        |id: u64| bench.h.push(buffer(&end(id, "siren", id as f64, id as f64 + 0.5), s(id as f64 + 0.5)));
-    assert!((1..10_000).any(|id| taken(id) == Err(gst::FlowError::Eos)));
-    bench.eos();
 }
 
 #[test]

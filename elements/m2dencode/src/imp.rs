@@ -219,7 +219,7 @@ impl ObjectSubclass for M2dEncode {
             })
             .event_full_function(|pad, parent, event| {
                 let failed = || Err(gst::FlowError::Error);
-                Self::catch_panic_pad_function(parent, failed, |imp| imp.sink_event_full(pad, event))
+                Self::catch_panic_pad_function(parent, failed, |imp| imp.sink_event(pad, event))
             })
             .query_function(|pad, parent, query| {
                 Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))

@@ -8,7 +8,7 @@ use gst::subclass::prelude::*;
 use gst::{ClockTime, FlowError, FlowSuccess};
 use gst_listen_common::caps::{self, MEDIA_TYPE, MIXED, MelCaps, WaveformCaps};
 use gst_listen_common::latency::{self, Upstream};
-use gst_listen_common::{errors, flush};
+use gst_listen_common::{errors, flow, flush};
 use listen_encoder::WindowJob;
 
 use crate::imp::{CAT, M2dEncode};
@@ -89,22 +89,9 @@ impl M2dEncode {
         }
     }
 
-    /// What became of an event, so that upstream hears of a flush as one: an event that is refused without a reason is an error
-    /// there, as when a segment comes while the source pad is deactivated and the sink pad is not yet.
-    pub(crate) fn sink_event_full(
-        &self,
-        pad: &gst::Pad,
-        event: gst::Event,
-    ) -> Result<FlowSuccess, FlowError> {
-        let kind = event.type_();
-        if self.sink_event(pad, event) {
-            return Ok(FlowSuccess::Ok);
-        }
-        self.queue.flow()?;
-        Err(if kind == gst::EventType::Caps { FlowError::NotNegotiated } else { FlowError::Error })
-    }
-
-    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+    /// The flow is told, not whether the event was taken: an event that is refused without a reason is an error to upstream, as a
+    /// segment was that came while the source pad was deactivated and the sink pad not yet.
+    pub(crate) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> Result<FlowSuccess, FlowError> {
         gst::debug!(CAT, obj = pad, "Handling {event:?}");
         let taken = match event.view() {
             gst::EventView::FlushStart(_) => {
@@ -112,9 +99,9 @@ impl M2dEncode {
                 flush::keep(&self.srcpad, &self.queue.flush(true));
                 // It fails only where there is no task.
                 let _ = self.srcpad.pause_task();
-                return forwarded;
+                flow::of(forwarded)
             }
-            gst::EventView::FlushStop(_) => return self.flush_stop(event),
+            gst::EventView::FlushStop(_) => flow::of(self.flush_stop(event)),
             gst::EventView::Caps(caps) => self.take_caps(caps.caps()),
             gst::EventView::Segment(segment) => self.take_segment(segment, &event),
             gst::EventView::Gap(gap) => self.take_gap(gap, &event),
@@ -123,18 +110,19 @@ impl M2dEncode {
                 let taken = self.drain().and_then(|()| self.queue.event(event.clone()));
                 if taken == Err(FlowError::Eos) {
                     // One branch behind a tee has had enough; the others still wait for the end. The task is at rest.
-                    return self.srcpad.push_event(event);
+                    flow::of(self.srcpad.push_event(event))
+                } else {
+                    taken
                 }
-                taken
             }
             gst::EventView::StreamStart(_) | gst::EventView::SegmentDone(_) => {
                 self.set_ended(false);
                 self.drain().and_then(|()| self.queue.event(event))
             }
             _ if event.is_serialized() => self.queue.event(event),
-            _ => return gst::Pad::event_default(pad, Some(&*self.obj()), event),
+            _ => flow::of(gst::Pad::event_default(pad, Some(&*self.obj()), event)),
         };
-        taken.is_ok()
+        taken.map(|()| FlowSuccess::Ok)
     }
 
     fn flush_stop(&self, event: gst::Event) -> bool {

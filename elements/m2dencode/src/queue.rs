@@ -168,11 +168,6 @@ impl Queue {
         Some(Received { ticket, discont, result })
     }
 
-    /// Whether what comes is taken; why not otherwise.
-    pub fn flow(&self) -> Result<(), FlowError> {
-        self.lock().check()
-    }
-
     /// What is pushed next follows on a hole.
     pub fn set_hole(&self) {
         self.lock().hole = true;

@@ -11,7 +11,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gst::{ClockTime, FlowError, FlowSuccess};
+use gst::{ClockTime, FlowError};
 
 use crate::hearing::Ask;
 use crate::stats::Counts;
@@ -286,11 +286,6 @@ impl Queue {
             Some(Entry::End(eos, _)) => Some(eos),
             _ => None,
         }
-    }
-
-    /// Whether what comes is taken; why not otherwise.
-    pub fn flow(&self) -> Result<FlowSuccess, FlowError> {
-        self.lock().check()
     }
 
     /// Says what waits for whom: `live` upstream does not wait, `loose` the output is not in step with the input.

@@ -1,0 +1,51 @@
+//! What flows no further: a branch that has had enough, a source pad that is deactivated.
+
+mod common;
+
+use common::{Bench, Slow, buffer, end, s};
+use gst::prelude::*;
+
+/// Captions flow into nothing more, as behind a tee where one branch has had enough; events still arrive.
+fn has_had_enough(bench: &Bench) {
+    let pad = bench.element.static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+        info.flow_res = Err(gst::FlowError::Eos);
+        gst::PadProbeReturn::Handled
+    });
+}
+
+#[test]
+fn an_end_behind_a_caption_that_nobody_takes_is_not_lost() {
+    let slow = Slow::default();
+    let mut bench = Bench::with(&[], false, slow.clone());
+    has_had_enough(&bench);
+    bench.event(1, "siren", 1.0, 2.0);
+    slow.wait_for(1);
+    assert!(bench.h.push_event(gst::event::Eos::new()));
+    slow.let_go(1);
+    bench.wait_for_event(gst::EventType::Eos);
+}
+
+#[test]
+fn an_end_after_a_caption_that_nobody_took_is_not_lost() {
+    let slow = Slow::default();
+    slow.let_go(1_000);
+    let mut bench = Bench::with(&[], false, slow);
+    has_had_enough(&bench);
+    // It hears of the flow's end with one of these.
+    let mut taken =
+        |id: u64| bench.h.push(buffer(&end(id, "siren", id as f64, id as f64 + 0.5), s(id as f64 + 0.5)));
+    assert!((1..10_000).any(|id| taken(id) == Err(gst::FlowError::Eos)));
+    bench.eos();
+}
+
+#[test]
+fn a_segment_that_comes_while_the_source_pad_is_deactivated_is_no_error() {
+    let mut bench = Bench::new(&[]);
+    bench.hear(&end(1, "siren", 1.0, 2.0), 2.0);
+    // As on the way to READY, where the sink pad follows.
+    bench.element.static_pad("src").unwrap().set_active(false).unwrap();
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    bench.h.push_event(gst::event::Segment::new(&segment));
+    assert_eq!(bench.h.push(buffer(&end(2, "siren", 3.0, 4.0), s(4.0))), Err(gst::FlowError::Flushing));
+}
