@@ -88,9 +88,10 @@ def background(runner, quiet, other, related, rng, count=512):
 COST, ALLOWED = 0.03, 1.0
 
 
-def alarms(streams, on, off):
-    """Events an hour and list of ten labels in scores [n, labels] of unrelated streams."""
-    count = sum(len(scenes.track(score[:, k], on, off)) for score in streams for k in range(score.shape[1]))
+def alarms(streams, raws, on, off):
+    """Events an hour and list of ten labels in scores [n, labels] of unrelated streams, smoothed and as they were."""
+    both = zip(streams, raws, strict=True)
+    count = sum(len(scenes.track(s[:, k], r[:, k], on, off)) for s, r in both for k in range(s.shape[1]))
     hours = sum(len(score) for score in streams) * scenes.COLUMN / 3600
     return count / hours / (streams[0].shape[1] / 10)
 
@@ -103,9 +104,9 @@ def smoothed(score, seconds):
     return lfilter([weight], [1, weight - 1], score, axis=0, zi=(1 - weight) * score[:1])[0]
 
 
-SMOOTHINGS = (0.0, 0.2, 0.3, 0.5)
-ONSETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-OFFSETS = (0.02, 0.05, 0.1, 0.2, 0.3)
+SMOOTHINGS = (0.0, 0.1, 0.2, 0.3)
+ONSETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
+OFFSETS = (0.02, 0.05, 0.1, 0.2)
 
 
 def settle(result, played, heard, vectors, streams):
@@ -129,7 +130,8 @@ def settle(result, played, heard, vectors, streams):
                     for off in OFFSETS:
                         if off >= on:
                             continue
-                        rate, f = alarms(quiet, on, off), scenes.figures(runs, played, on, off)
+                        rate = alarms(quiet, strange, on, off)
+                        f = scenes.figures(runs, plain, played, on, off)
                         worth = (f["event_f1"] + f["onset_f1"]) / 2 + f["recall"] / 3
                         worth -= COST * max(0.0, np.log2(max(rate, 1e-9) / ALLOWED))
                         chosen = {"a": a, "b": result.b, "smoothing": seconds, "threshold": on, "offset_threshold": off}

@@ -200,7 +200,7 @@ class Scenes:
                     times = [(a, a + rng.exponential(0.8) + 0.16)]
                 times = [(a, min(max(b, a + 0.08), len(tokens) * COLUMN)) for a, b in times]
             else:
-                times = scenes.track(score, on, off)
+                times = scenes.track(score, score, on, off)
             found += [Event(label, a, b, float(score.max())) for a, b in times]
         return sorted(found, key=lambda e: (e.onset, e.label))
 

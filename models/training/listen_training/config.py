@@ -11,6 +11,7 @@ class Audio:
 
     `start` names a checkpoint (audio.pt) whose averaged weights it begins with, or a package made here: then the words stay
     the package's, and only the audio side learns; `weight_stay` keeps its tokens near those that the package gives.
+    `edge`: how much more than others the frames near a beginning or an end of a sound weigh, in its label.
     """
 
     dim: int = 256
@@ -37,6 +38,7 @@ class Audio:
     weight_clip: float = 1.0
     weight_choice: float = 0.5
     weight_frame: float = 1.0
+    edge: float = 0.0
     weight_teacher: float = 0.15
     weight_probe: float = 0.5
     weight_recall: float = 0.5

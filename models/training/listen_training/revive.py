@@ -46,9 +46,15 @@ def weights(path):
 
 
 def fill(module, found, nameless, source):
-    """Puts `found` into `module`, whose batch norms were folded: their bias is the convolution's, the rest is neutral."""
+    """Puts `found` into `module`, whose batch norms were folded: their bias is the convolution's, the rest is neutral.
+
+    A memory that `found` does not know stays as it is made, which adds nothing.
+    """
     unused, missing = dict(found), []
+    fresh = () if any(name.startswith("memory.") for name in found) else ("memory.",)
     for name, parameter in module.named_parameters():
+        if name.startswith(fresh):
+            continue
         parent, _, leaf = name.rpartition(".")
         owner = module.get_submodule(parent)
         if isinstance(owner, nn.BatchNorm2d):
@@ -64,7 +70,7 @@ def fill(module, found, nameless, source):
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(np.array(value)))
     for name, norm in module.named_modules():
-        if isinstance(norm, nn.BatchNorm2d):
+        if isinstance(norm, nn.BatchNorm2d) and not name.startswith(fresh):
             # In nn.Sequential(conv, norm) the convolution's place is the one before.
             parent, _, place = name.rpartition(".")
             value = unused.pop(f"{parent}.{int(place) - 1}.bias", None)
@@ -107,7 +113,8 @@ def settle(encoder, batches):
         mean = total / count
         var = (square / count - mean.square()).clamp(min=0)
         m.bias += mean * m.weight / (m.running_var + m.eps).sqrt()
-        m.weight.copy_((var + m.eps).sqrt())
+        # A weight of 0 silences what is new; any other is neutral.
+        m.weight.copy_(torch.where(m.weight == 0, m.weight, (var + m.eps).sqrt().float()))
         m.running_mean.copy_(mean)
         m.running_var.copy_(var)
     encoder.train()

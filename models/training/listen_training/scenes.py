@@ -111,22 +111,54 @@ def frames(runner, mel, block=2400, around=384):
 
 
 HOLD = 0.5  # seconds: clapmatch's default hold-time
+REACH = 3  # columns: 240 ms on either side of a step, as models/zeroshot/src/steps.rs has it
 
 
-def track(score, on, off):
-    """Events (onset, offset) in seconds of one label's frames [n], as clapmatch makes them.
+def steps(score, known):
+    """How much higher the mean of the `REACH` scores from each of [n] on is than that of as many before; silence is before the first.
 
-    An event begins where the score that reaches `on` rose above `off`, and ends where it fell below `off` for `HOLD`.
+    `known` [n]: how many scores are known by then.
+    """
+    total = np.concatenate([[0.0], np.cumsum(score)])
+    at = np.arange(len(score))
+    last, first = np.maximum(np.minimum(at + REACH, known), at + 1), np.maximum(at - REACH, 0)
+    return (total[last] - total[at]) / (last - at) - (total[at] - total[first]) / np.maximum(at - first, 1)
+
+
+def track(score, raw, on, off):
+    """Events (onset, offset) in seconds of one label's frames [n], smoothed and as they were, as clapmatch makes them.
+
+    An event holds a score that reaches `on` and lasts until it was below `off` for `HOLD`. It begins at the steepest step
+    up since the score rose above `off`, and ends at the steepest step down after it last reached `on`.
     """
     if not len(score) or score.max() < on:
         return []
+    n, hold = len(score), int(np.ceil(HOLD / COLUMN))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (score >= off).astype(np.int8), [0]])))
-    events, hold = [], HOLD / COLUMN
+    groups = []
     for start, end in edges.reshape(-1, 2).tolist():
-        if events and start - events[-1][1] < hold:
-            events[-1][1] = end
-        elif score[start:end].max() >= on:
-            events.append([start, end])
+        hot = np.flatnonzero(score[start:end] >= on) + start
+        if groups and start - groups[-1]["end"] < hold:
+            # Steps while it paused are not looked at, but for those that are whole after it went on.
+            groups[-1]["pauses"].append((groups[-1]["end"], start - REACH))
+            groups[-1]["end"] = end
+            if len(hot):
+                groups[-1]["sure"] = hot[-1]
+        elif len(hot):
+            groups.append({"start": start, "end": end, "first": hot[0], "sure": hot[-1], "pauses": []})
+    events = []
+    for group in groups:
+        first, sure, end = group["first"], group["sure"], group["end"]
+        free = events[-1][1] if events else 0
+        rise = steps(raw[: first + 1], first + 1)[group["start"] :]
+        begun = max(free, group["start"] + (int(np.argmax(rise)) if rise.max() > 0 else 0))
+        if end < n:
+            fall = steps(raw, min(end + hold, n))[: end + 1]
+            for after, before in group["pauses"]:
+                fall[after + 1 : max(before, after) + 1] = np.inf
+            place = sure + 1 + int(np.argmin(fall[sure + 1 :]))
+            end = place if fall[place] < 0 else end
+        events.append((begun, max(end, begun + 1)))
     return [(start * COLUMN, end * COLUMN) for start, end in events]
 
 
@@ -150,15 +182,15 @@ def f1(hits, found, truth):
     return float(np.mean([2 * hits.get(k, 0) / (found.get(k, 0) + n) for k, n in truth.items()])) if truth else 0.0
 
 
-def figures(runs, scenes, on, off):
+def figures(runs, raws, scenes, on, off):
     """Event-F1 (collar 0.2 s, 20%) and onset F1 macro over labels, the share of sounds that are heard, events.
 
-    `runs`: each scene's scores [n, labels of its list].
+    `runs`, `raws`: each scene's scores [n, labels of its list], smoothed and as they were.
     """
     event, onset, found, truth, heard, false = Counter(), Counter(), Counter(), Counter(), [], 0
-    for score, scene in zip(runs, scenes, strict=True):
+    for score, raw, scene in zip(runs, raws, scenes, strict=True):
         for k, label in enumerate(scene.listed):
-            events = [(label, a, b) for a, b in track(score[:, k], on, off)]
+            events = [(label, a, b) for a, b in track(score[:, k], raw[:, k], on, off)]
             true = [t for t in scene.truth if t[0] == label]
             found[label] += len(events)
             if true:

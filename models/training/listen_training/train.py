@@ -142,13 +142,25 @@ def overlaps(labels, words):
     return out
 
 
+EDGE = 6  # columns: about half a second
+
+
+def edges(on):
+    """[columns] booleans: within EDGE columns of where `on` begins or ends."""
+    changes = np.flatnonzero(np.diff(on.astype(np.int8)))
+    at = np.arange(len(on))
+    return (np.abs(at[:, None] - (changes + 0.5)) < EDGE).any(1)
+
+
 def targets(batch, labels, overlap, others, span):
-    """Frame targets [B, columns, L], clip targets [B, L] of the columns of `span`, and where each is no negative.
+    """Frame targets [B, columns, L], clip targets [B, L] of the columns of `span`, where each is no negative, and which frames
+    are near a beginning or an end of their label.
 
     `others` [L]: the labels that a source of STRANGE sounds might bear.
     """
     count, _, columns = batch["activity"].shape
     frame = np.zeros((count, columns, labels), np.float32)
+    edge = np.zeros((count, columns, labels), bool)
     skip = np.zeros((count, columns, labels), bool)
     clip, clip_skip = np.zeros((count, labels), np.float32), np.zeros((count, labels), bool)
     for i in range(count):
@@ -165,6 +177,7 @@ def targets(batch, labels, overlap, others, span):
                 clip_skip[i] |= others
                 continue
             frame[i, on, label] = 1
+            edge[i, edges(on), label] = True
             skip[i, on] |= overlap[label]
             skip[i, unsure, label] = True
             within = on[span[0] : span[1]]
@@ -173,7 +186,7 @@ def targets(batch, labels, overlap, others, span):
             if within.any() or unsure[span[0] : span[1]].any():
                 clip_skip[i] |= overlap[label]
                 clip_skip[i, label] = True
-    return tuple(map(torch.from_numpy, (frame, skip & (frame == 0), clip, clip_skip & (clip == 0))))
+    return tuple(map(torch.from_numpy, (frame, skip & (frame == 0), clip, clip_skip & (clip == 0), edge)))
 
 
 def prepare(batch, texts, rng, config, overlap, others, probe):
@@ -219,12 +232,12 @@ def losses(model, made, config, probe, anchor=None):
     count = len(made["labels"])
     side = model.text(made["texts"])
     scale, bias = model.scale.exp(), model.bias
-    frame_target, frame_skip, clip_target, clip_skip = made["targets"]
+    frame_target, frame_skip, clip_target, clip_skip, edge = made["targets"]
     frame_logit = scale * F.normalize(tokens, dim=-1) @ side[: count + 64].T + bias
     clip_cos = clip @ side[: count + 64].T
     clip_logit = scale * clip_cos + bias
     bce = F.binary_cross_entropy_with_logits
-    weight = (1 + 2 * frame_target) * ~frame_skip
+    weight = (1 + 2 * frame_target) * ~frame_skip * (1 + config.edge * edge)
     out["frame"] = (bce(frame_logit[..., :count], frame_target, reduction="none") * weight).sum(-1).mean()
     weight = (1 + 2 * clip_target) * ~clip_skip
     out["clip"] = (bce(clip_logit[:, :count], clip_target, reduction="none") * weight).sum(-1).mean()

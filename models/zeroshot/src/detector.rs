@@ -28,8 +28,10 @@ pub struct Detector {
     channels: Vec<Channel>,
     ids: EventIds,
     counts: Counts,
-    /// Of the last window: smoothed scores, labels by falling score, what each label may do, who has its group.
+    /// Of the last window: smoothed scores and those before smoothing, labels by falling score, what each label may do,
+    /// who has its group.
     scores: Vec<f32>,
+    raw: Vec<f32>,
     order: Vec<usize>,
     standing: Vec<Standing>,
     taken: Vec<bool>,
@@ -81,6 +83,7 @@ impl Detector {
             ids: EventIds::Process,
             counts: Counts::default(),
             scores: Vec::new(),
+            raw: Vec::new(),
             order: Vec::new(),
             standing: Vec::new(),
             taken: Vec::new(),
@@ -217,6 +220,7 @@ impl Detector {
         let labels = self.matcher.labels();
         let lowest = self.matcher.kind().lowest();
         self.scores = vec![lowest; labels.len()];
+        self.raw = vec![lowest; labels.len()];
         self.order = (0..labels.len()).collect();
         self.standing = vec![Standing::Free; labels.len()];
         let mut names: HashMap<&str, usize> = HashMap::new();
@@ -245,6 +249,7 @@ impl Detector {
         let place = self.channel(number);
         let channel = &mut self.channels[place];
         channel.end = span.end;
+        self.raw.copy_from_slice(&self.scores);
         channel.smoother.push(span, &mut self.scores);
         self.counts.windows += 1;
         if !encoded {
@@ -256,7 +261,8 @@ impl Detector {
             for index in 0..self.scores.len() {
                 let standing = self.standing[index];
                 if (standing == Standing::Beaten) == beaten {
-                    let sample = Sample { span, score: self.scores[index], level, standing };
+                    let (score, raw) = (self.scores[index], self.raw[index]);
+                    let sample = Sample { span, score, raw, level, standing };
                     self.step(place, index, &sample, changes);
                 }
             }

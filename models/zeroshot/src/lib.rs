@@ -38,6 +38,7 @@ mod rules;
 mod score;
 mod smoothing;
 mod source;
+mod steps;
 mod tagger;
 mod text;
 mod text_onnx;

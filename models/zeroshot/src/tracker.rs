@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::event::{Change, EndReason, Event, EventIds, Span};
 use crate::labels::Label;
 use crate::rules::Rule;
+use crate::steps::{At, Step, Steps};
 
 /// One score of one label.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Sample {
     pub span: Span,
     /// Smoothed score; one that is not a number counts as below every threshold.
     pub score: f32,
+    /// The score as it was before it was smoothed: it has the steps that onsets and offsets are placed at.
+    pub raw: f32,
     /// Level of the window in dB, where it is known.
     pub level: Option<f32>,
     /// What the other labels leave to this one.
@@ -35,14 +38,17 @@ pub enum Standing {
 /// It reads no clock: the time of each score is given, so a test can run an hour in a moment, and a replay gives the
 /// same events as the live run.
 ///
-/// * A sound **begins** when a sample is at or above the onset threshold. Its onset is the start of what is new
-///   (`max(start, end - step)`) in the first of the samples in a row up to that one that are at or above the offset
-///   threshold: hysteresis works both ways, so that a high onset threshold makes events rarer, not later.
+/// * A sound **begins** when a sample is at or above the onset threshold. Its onset lies among the samples in a row up to
+///   that one that are at or above the offset threshold: hysteresis works both ways, so that a high onset threshold makes
+///   events rarer, not later. Where samples are at most 120 ms apart it is where the score rises most steeply, by the
+///   means over 240 ms before and behind (change detection of Ebbers et al. 2024, arXiv 2406.04212), otherwise the first
+///   of them: the start of what is new in it (`max(start, end - step)`).
 /// * It is **announced** (`Change::Start`) as soon as it is certain that it lasts `min_duration`, with its true onset;
 ///   where it falls below the offset threshold before that, nobody hears of it.
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
-///   the start of the first sample below: the sound had left the window by then. It is never shorter than
-///   `min_duration`, nor than the step in which it was found.
+///   the start of the first sample below: the sound had left the window by then; or, where samples are at most 120 ms
+///   apart, where the score falls most steeply between the last sample at the onset threshold and that one. It is never
+///   shorter than `min_duration`, nor than the sample that its onset lies in.
 #[derive(Debug)]
 pub struct Tracker {
     rule: Rule,
@@ -52,6 +58,7 @@ pub struct Tracker {
     phase: Phase,
     /// Where this label's last event ended: the next one does not begin before.
     free_from: u64,
+    steps: Steps,
 }
 
 #[derive(Debug)]
@@ -74,6 +81,10 @@ struct Heard {
     onset: u64,
     /// It does not end before.
     floor: u64,
+    /// Start of the first sample.
+    first: u64,
+    /// The steepest step up since.
+    rise: Option<Step>,
     peak_score: f32,
     level: Option<f32>,
 }
@@ -84,6 +95,10 @@ struct Open {
     id: u64,
     heard: Heard,
     score: f32,
+    /// Start of the last sample at or above the onset threshold.
+    sure: u64,
+    /// The steepest step down since.
+    fall: Option<Step>,
     /// When it was last told of.
     told: u64,
     at: u64,
@@ -92,7 +107,7 @@ struct Open {
 impl Tracker {
     /// A tracker that has heard nothing yet.
     pub fn new(rule: Rule, label: Arc<Label>, index: usize, channel: i32) -> Tracker {
-        Tracker { rule, label, index, channel, phase: Phase::Silent, free_from: 0 }
+        Tracker { rule, label, index, channel, phase: Phase::Silent, free_from: 0, steps: Steps::default() }
     }
 
     /// Takes the next score; gives what it changes.
@@ -110,15 +125,16 @@ impl Tracker {
         let begins = score >= self.rule.onset && sample.standing == Standing::Free;
         let goes_on = score >= self.rule.offset && !beaten;
         let near = goes_on && sample.standing == Standing::Free;
+        self.steps.push(span, sample.raw);
         let (phase, change) = match std::mem::replace(&mut self.phase, Phase::Silent) {
-            Phase::Silent if begins => self.rise(Heard::begin(sample, self.free_from), sample, ids),
+            Phase::Silent if begins => self.begin(Heard::begin(sample, self.free_from), sample, ids),
             Phase::Silent if near => (Phase::Near(Heard::begin(sample, self.free_from)), None),
-            Phase::Near(heard) if begins => self.rise(heard.and(sample), sample, ids),
-            Phase::Near(heard) if near => (Phase::Near(heard.and(sample)), None),
-            Phase::Rising(heard) if goes_on => self.rise(heard.and(sample), sample, ids),
+            Phase::Near(heard) if begins => self.begin(self.hear(heard, sample), sample, ids),
+            Phase::Near(heard) if near => (Phase::Near(self.hear(heard, sample)), None),
+            Phase::Rising(heard) if goes_on => self.rise(self.hear(heard, sample), sample, ids),
             Phase::Silent | Phase::Near(_) | Phase::Rising(_) => (Phase::Silent, None),
             Phase::Active(open) | Phase::Fading(open, _) if goes_on => {
-                let mut open = Open { heard: open.heard.and(sample), score, at: span.end, ..open };
+                let mut open = self.goes_on(open, sample, begins);
                 let due =
                     update_interval.is_some_and(|interval| span.end >= open.told.saturating_add(interval));
                 let change = due.then(|| {
@@ -127,8 +143,8 @@ impl Tracker {
                 });
                 (Phase::Active(open), change)
             }
-            Phase::Active(open) => self.fade(Open { score, at: span.end, ..open }, span.start, sample),
-            Phase::Fading(open, since) => self.fade(Open { score, at: span.end, ..open }, since, sample),
+            Phase::Active(open) => self.fade(open, span.start, sample),
+            Phase::Fading(open, since) => self.fade(open, since, sample),
         };
         self.phase = phase;
         change
@@ -141,7 +157,10 @@ impl Tracker {
         let (open, offset) = match std::mem::replace(&mut self.phase, Phase::Silent) {
             Phase::Silent | Phase::Near(_) | Phase::Rising(_) => return None,
             Phase::Active(open) => (open, at),
-            Phase::Fading(open, since) => (open, since.min(at)),
+            Phase::Fading(open, since) => {
+                let offset = self.fell(&open, since).min(at);
+                (open, offset)
+            }
         };
         Some(self.close(open, offset, reason))
     }
@@ -150,6 +169,7 @@ impl Tracker {
     pub fn reset(&mut self) {
         self.phase = Phase::Silent;
         self.free_from = 0;
+        self.steps.reset();
     }
 
     /// Follows another rule from now on, at another place of the list; what is active stays.
@@ -181,6 +201,20 @@ impl Tracker {
         }
     }
 
+    /// `heard` with one sample more.
+    fn hear(&self, heard: Heard, sample: &Sample) -> Heard {
+        let step = self.steps.whole().filter(|step| step.at.start >= heard.first);
+        Heard { rise: steeper(heard.rise, step, 1.0), ..heard.and(sample) }
+    }
+
+    /// It is at the onset threshold: where it began is decided now.
+    fn begin(&self, heard: Heard, sample: &Sample, ids: &mut EventIds) -> (Phase, Option<Change>) {
+        let open = self.steps.open().filter(|step| step.at.start >= heard.first);
+        let rise = open.fold(heard.rise, |best, step| steeper(best, Some(step), 1.0));
+        let heard = rise.map_or(heard, |step| heard.placed(step.at, self.free_from));
+        self.rise(heard, sample, ids)
+    }
+
     fn rise(&self, heard: Heard, sample: &Sample, ids: &mut EventIds) -> (Phase, Option<Change>) {
         // If the next sample is below, the event ends where that begins, and not before the floor.
         let certain = sample.span.next().max(heard.floor);
@@ -190,19 +224,42 @@ impl Tracker {
         let floor = heard.floor.max(heard.onset.saturating_add(self.rule.min_duration));
         let end = sample.span.end;
         let heard = Heard { floor, ..heard };
-        let open = Open { id: ids.next(), heard, score: sample.score, told: end, at: end };
+        let (score, sure) = (sample.score, sample.span.start);
+        let open = Open { id: ids.next(), heard, score, sure, fall: None, told: end, at: end };
         let change = Change::Start(self.event(&open, None));
         (Phase::Active(open), Some(change))
     }
 
+    /// An event that is still heard; `surely`: at the onset threshold.
+    fn goes_on(&self, open: Open, sample: &Sample, surely: bool) -> Open {
+        let Sample { span, score, .. } = *sample;
+        let heard = open.heard.and(sample);
+        if surely {
+            return Open { heard, score, sure: span.start, fall: None, at: span.end, ..open };
+        }
+        let step = self.steps.whole().filter(|step| open.may_end(step, span.start));
+        Open { heard, score, fall: steeper(open.fall, step, -1.0), at: span.end, ..open }
+    }
+
     fn fade(&mut self, open: Open, since: u64, sample: &Sample) -> (Phase, Option<Change>) {
+        let step = self.steps.whole().filter(|step| open.may_end(step, since));
+        let fall = steeper(open.fall, step, -1.0);
+        let open = Open { score: sample.score, fall, at: sample.span.end, ..open };
         if sample.span.next().saturating_sub(since) < self.rule.hold_time {
             return (Phase::Fading(open, since), None);
         }
         let beaten = sample.standing == Standing::Beaten;
         let reason = if beaten { EndReason::Group } else { EndReason::Quiet };
-        let change = self.close(open, since, reason);
+        let offset = self.fell(&open, since);
+        let change = self.close(open, offset, reason);
         (Phase::Silent, Some(change))
+    }
+
+    /// Where an event ended that is below the offset threshold since `since`.
+    fn fell(&self, open: &Open, since: u64) -> u64 {
+        let late = self.steps.open().filter(|step| open.may_end(step, since));
+        let fall = late.fold(open.fall, |best, step| steeper(best, Some(step), -1.0));
+        fall.map_or(since, |step| step.at.start)
     }
 
     fn close(&mut self, open: Open, offset: u64, reason: EndReason) -> Change {
@@ -227,11 +284,25 @@ impl Tracker {
     }
 }
 
+impl Open {
+    /// Whether it may end at `step`, if it has not been heard since `since`.
+    fn may_end(&self, step: &Step, since: u64) -> bool {
+        step.at.start > self.sure && step.at.start <= since
+    }
+}
+
 impl Heard {
     fn begin(sample: &Sample, free_from: u64) -> Heard {
         let onset = sample.span.onset().max(free_from);
         let floor = sample.span.end.max(onset);
-        Heard { onset, floor, peak_score: sample.score, level: sample.level }
+        let first = sample.span.start;
+        Heard { onset, floor, first, rise: None, peak_score: sample.score, level: sample.level }
+    }
+
+    /// It began in this sample.
+    fn placed(self, at: At, free_from: u64) -> Heard {
+        let onset = at.onset.max(free_from);
+        Heard { onset, floor: at.end.max(onset), ..self }
     }
 
     fn and(self, sample: &Sample) -> Heard {
@@ -240,5 +311,16 @@ impl Heard {
             (known, None) | (None, known) => known,
         };
         Heard { peak_score: self.peak_score.max(sample.score), level, ..self }
+    }
+}
+
+/// The steeper of two steps upwards (`sign` 1) or downwards (-1), the earlier of two that are alike; none that goes the
+/// other way.
+fn steeper(best: Option<Step>, step: Option<Step>, sign: f32) -> Option<Step> {
+    let step = step.filter(|step| step.height * sign > 0.0);
+    match (best, step) {
+        (Some(best), Some(step)) if step.height * sign > best.height * sign => Some(step),
+        (None, step) => step,
+        (best, _) => best,
     }
 }

@@ -16,7 +16,7 @@ fn tracker(rule: Rule) -> Tracker {
 }
 
 fn sample(span: Span, score: f32) -> Sample {
-    Sample { span, score, level: None, standing: Standing::Free }
+    Sample { span, score, raw: score, level: None, standing: Standing::Free }
 }
 
 /// Pushes scores as windows; gives each change with the window that brought it.
@@ -236,4 +236,79 @@ fn a_label_that_is_outranked_may_go_on_but_not_begin_and_one_that_is_beaten_is_n
         }
         assert_eq!(kinds, expected, "{standings:?}");
     }
+}
+
+/// Follows frames of 80 ms; `('+', frame)` and `('-', frame)` of each onset and offset.
+fn frames(scores: &[f32], raw: &[f32]) -> Vec<(char, u64)> {
+    const FRAME: u64 = SECOND * 2 / 25;
+    let rule = Rule { onset: 0.8, offset: 0.1, min_duration: 0, hold_time: SECOND / 2 };
+    let mut tracker = tracker(rule);
+    let mut ids = EventIds::From(1);
+    let mut told = Vec::new();
+    for (k, (score, raw)) in scores.iter().zip(raw).enumerate() {
+        let span = Span::new(k as u64 * FRAME, (k as u64 + 1) * FRAME, FRAME);
+        let sample = Sample { span, score: *score, raw: *raw, level: None, standing: Standing::Free };
+        match tracker.push(&sample, None, &mut ids) {
+            Some(Change::Start(event)) => told.push(('+', event.onset / FRAME)),
+            Some(Change::End(event, _)) => told.push(('-', event.offset.unwrap() / FRAME)),
+            Some(Change::Update(_)) | None => {}
+        }
+    }
+    told
+}
+
+/// The training chooses thresholds by events that it makes itself, in Python: `make_tracks.py` wrote these.
+#[test]
+fn events_of_frames_are_those_that_the_training_chose_thresholds_by() {
+    let file: serde_json::Value = serde_json::from_str(include_str!("tracks.json")).unwrap();
+    let cases = file["cases"].as_array().unwrap();
+    assert!(cases.len() >= 40);
+    for case in cases {
+        let floats = |key: &str| -> Vec<f32> {
+            case[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
+        };
+        let events = case["events"].as_array().unwrap().iter();
+        let told: Vec<(char, u64)> =
+            events.flat_map(|e| [('+', e[0].as_u64().unwrap()), ('-', e[1].as_u64().unwrap())]).collect();
+        assert_eq!(frames(&floats("score"), &floats("raw")), told, "{case}");
+    }
+}
+
+#[test]
+fn an_event_of_frames_lies_between_the_steepest_steps() {
+    let pause = [0.0; 12];
+    let with_pauses = |sound: &[f32]| -> Vec<f32> { [&pause[..], sound, &pause[..]].concat() };
+    for (sound, expected) in [
+        // What a context smears before and behind is not the sound.
+        (&[0.2, 0.3, 0.3, 0.9, 0.9, 0.9, 0.9, 0.3, 0.3, 0.2][..], [('+', 15), ('-', 19)]),
+        // A sound that is surely heard late began where it rose.
+        (&[0.6, 0.6, 0.6, 0.6, 0.7, 0.7, 0.9, 0.9, 0.6, 0.6, 0.6, 0.6], [('+', 12), ('-', 24)]),
+        // One frame.
+        (&[0.9], [('+', 12), ('-', 13)]),
+        // The earlier of two steps of one height.
+        (&[0.5, 0.5, 0.5, 1.0, 1.0, 1.0], [('+', 12), ('-', 18)]),
+    ] {
+        let scores = with_pauses(sound);
+        assert_eq!(frames(&scores, &scores), expected, "{sound:?}");
+    }
+}
+
+#[test]
+fn steps_are_those_of_the_scores_before_smoothing() {
+    let raw = [&[0.0; 12][..], &[1.0; 20], &[0.0; 20]].concat();
+    let mut last = 0.0;
+    let smooth = |score: &f32| {
+        last += 0.3 * (score - last);
+        last
+    };
+    let scores: Vec<f32> = raw.iter().map(smooth).collect();
+    assert_eq!(frames(&scores, &raw), [('+', 12), ('-', 32)]);
+}
+
+#[test]
+fn a_pause_within_the_hold_time_does_not_end_an_event_at_its_step() {
+    let raw = [&[0.0; 6][..], &[0.9; 6], &[0.0; 4], &[0.9; 6], &[0.0; 12]].concat();
+    assert_eq!(frames(&raw, &raw), [('+', 6), ('-', 22)]);
+    let longer = [&[0.0; 6][..], &[0.9; 6], &[0.0; 7], &[0.9; 6], &[0.0; 12]].concat();
+    assert_eq!(frames(&longer, &longer), [('+', 6), ('-', 12), ('+', 19), ('-', 25)]);
 }

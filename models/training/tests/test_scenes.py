@@ -1,0 +1,32 @@
+"""Events of scores, and what the frames near an edge weigh."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from listen_training import scenes, train
+
+TRACKS = Path(__file__).parents[2] / "zeroshot" / "tests" / "tracks.json"
+
+
+def test_events_are_those_that_the_tracker_is_held_against():
+    file = json.loads(TRACKS.read_text())
+    for case in file["cases"]:
+        events = scenes.track(np.array(case["score"]), np.array(case["raw"]), file["onset"], file["offset"])
+        assert [[round(t / scenes.COLUMN) for t in event] for event in events] == case["events"]
+
+
+def test_an_event_lies_between_the_steepest_steps():
+    pause = np.zeros(12)
+    smeared = np.concatenate([pause, [0.2, 0.3, 0.3, 0.9, 0.9, 0.9, 0.9, 0.3, 0.3, 0.2], pause])
+    (event,) = scenes.track(smeared, smeared, 0.8, 0.1)
+    assert np.allclose(event, (15 * scenes.COLUMN, 19 * scenes.COLUMN))
+
+
+def test_frames_near_a_beginning_or_an_end_are_marked():
+    on = np.zeros(40, bool)
+    on[10:30] = True
+    marked = np.flatnonzero(train.edges(on))
+    assert marked.tolist() == [*range(10 - train.EDGE, 10 + train.EDGE), *range(30 - train.EDGE, 30 + train.EDGE)]
+    assert not train.edges(np.zeros(40, bool)).any() and not train.edges(np.ones(40, bool)).any()
