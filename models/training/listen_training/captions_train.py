@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from . import captions, captions_model, captions_scenes, captions_words, words
 from .captions_words import BEGIN, PAD, SAY, STOP
-from .train import overlaps
+from .targets import overlaps
 
 GROUP = 8  # steps whose examples are drawn together and dealt out by length
 FILES = {"decoder": "decoder.onnx", "embed_tokens": "embed_tokens.onnx", "projector": "projector.onnx"}

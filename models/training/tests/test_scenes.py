@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from listen_training import scenes, train
+from listen_training import scenes, targets
 
 TRACKS = Path(__file__).parents[2] / "zeroshot" / "tests" / "tracks.json"
 
@@ -27,6 +27,9 @@ def test_an_event_lies_between_the_steepest_steps():
 def test_frames_near_a_beginning_or_an_end_are_marked():
     on = np.zeros(40, bool)
     on[10:30] = True
-    marked = np.flatnonzero(train.edges(on))
-    assert marked.tolist() == [*range(10 - train.EDGE, 10 + train.EDGE), *range(30 - train.EDGE, 30 + train.EDGE)]
-    assert not train.edges(np.zeros(40, bool)).any() and not train.edges(np.ones(40, bool)).any()
+    marked = np.flatnonzero(targets.edges(on))
+    assert marked.tolist() == [
+        *range(10 - targets.EDGE, 10 + targets.EDGE),
+        *range(30 - targets.EDGE, 30 + targets.EDGE),
+    ]
+    assert not targets.edges(np.zeros(40, bool)).any() and not targets.edges(np.ones(40, bool)).any()

@@ -209,7 +209,7 @@ def test_a_site_adapts_a_package_to_its_sounds_and_keeps_its_words(made):
 
 
 def test_bent_sounds_teach_no_label(made):
-    from listen_training import mixer, probe, train
+    from listen_training import mixer, probe, targets
 
     rng = np.random.default_rng(4)
     waves = [sound(kind, rng) for kind in ("whistle", "rain") for _ in range(3)]
@@ -220,7 +220,7 @@ def test_bent_sounds_teach_no_label(made):
     bent = batch["labels"] == mixer.BENT
     assert bent.any() and not (batch["labels"] >= 0).any()
     overlap, span = np.zeros((2, 2), bool), (0, mixer.COLUMNS)
-    frame, skip, clip, clip_skip, _ = train.targets(batch, 2, overlap, np.zeros(2, bool), span)
+    frame, skip, clip, clip_skip, _ = targets.targets(batch, 2, overlap, np.zeros(2, bool), span)
     heard = ((batch["activity"] | batch["unsure"]) & bent[:, :, None]).any(1)
     assert not frame.any() and not clip.any()
     assert (skip.numpy() == heard[:, :, None]).all() and (clip_skip.numpy() == heard.any(1)[:, None]).all()
