@@ -30,6 +30,9 @@
 //! since 1970) is there where the audio had a `GstReferenceTimestampMeta` in UTC, and `names` (a list of structures of
 //! `language` and `text`) where `labels-file` has them. What is not known is left out.
 //!
+//! Thresholds say whether there is an event; where the stream has time steps at most 120 ms apart, its onset and offset stand
+//! where the score before smoothing rises and falls most steeply (`listen_zeroshot::Tracker`).
+//!
 //! An event that started always ends: at its offset, when its label is removed, with other embeddings or another segment,
 //! at EOS, at a flush (downstream is told with the next output), in a gap of more than a second, and with PAUSED→READY
 //! (message only; the bus of a pipeline may be flushed before anybody reads it: use a sync handler).

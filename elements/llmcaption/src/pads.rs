@@ -135,10 +135,15 @@ impl LlmCaption {
             gst::EventView::Caps(caps) => self.take_caps(caps.caps()),
             gst::EventView::Segment(segment) => self.take_segment(segment, &event),
             gst::EventView::Gap(gap) => self.take_gap(gap),
-            gst::EventView::Eos(_) => {
-                self.set_ended(true);
-                let taken =
-                    self.judge(true).and_then(|()| self.queue.end(event.clone(), self.settings().timeout()));
+            gst::EventView::Eos(_) | gst::EventView::SegmentDone(_) => {
+                let whole = event.type_() == gst::EventType::Eos;
+                if whole {
+                    self.set_ended(true);
+                }
+                let taken = self.judge(true).and_then(|()| match whole {
+                    true => self.queue.end(event.clone(), self.settings().timeout()),
+                    false => self.queue.event(event.clone()),
+                });
                 if taken == Err(FlowError::Eos) {
                     // One branch behind a tee has had enough; the others still wait for the end. The task is at rest.
                     flow::of(self.src.push_event(event))
@@ -150,7 +155,6 @@ impl LlmCaption {
                 self.set_ended(false);
                 self.judge(true).and_then(|()| self.queue.event(event))
             }
-            gst::EventView::SegmentDone(_) => self.judge(true).and_then(|()| self.queue.event(event)),
             gst::EventView::CustomDownstream(_) => match WindowResult::from_event(&event) {
                 Some(result) => self.take_result(&result),
                 None => self.queue.event(event),

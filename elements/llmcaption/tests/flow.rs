@@ -14,29 +14,43 @@ fn has_had_enough(bench: &Bench) {
     });
 }
 
+/// The end of a stream and that of a segment.
+fn ends() -> [gst::Event; 2] {
+    gst::init().unwrap();
+    let at = gst::ClockTime::from_seconds(9);
+    [gst::event::Eos::new(), gst::event::SegmentDone::new(at)]
+}
+
 #[test]
 fn an_end_behind_a_caption_that_nobody_takes_is_not_lost() {
-    let slow = Slow::default();
-    let mut bench = Bench::with(&[], false, slow.clone());
-    has_had_enough(&bench);
-    bench.event(1, "siren", 1.0, 2.0);
-    slow.wait_for(1);
-    assert!(bench.h.push_event(gst::event::Eos::new()));
-    slow.let_go(1);
-    bench.wait_for_event(gst::EventType::Eos);
+    for end in ends() {
+        let slow = Slow::default();
+        let mut bench = Bench::with(&[], false, slow.clone());
+        has_had_enough(&bench);
+        bench.event(1, "siren", 1.0, 2.0);
+        slow.wait_for(1);
+        let kind = end.type_();
+        assert!(bench.h.push_event(end));
+        slow.let_go(1);
+        bench.wait_for_event(kind);
+    }
 }
 
 #[test]
 fn an_end_after_a_caption_that_nobody_took_is_not_lost() {
-    let slow = Slow::default();
-    slow.let_go(1_000);
-    let mut bench = Bench::with(&[], false, slow);
-    has_had_enough(&bench);
-    // It hears of the flow's end with one of these.
-    let mut taken =
-        |id: u64| bench.h.push(buffer(&end(id, "siren", id as f64, id as f64 + 0.5), s(id as f64 + 0.5)));
-    assert!((1..10_000).any(|id| taken(id) == Err(gst::FlowError::Eos)));
-    bench.eos();
+    for last in ends() {
+        let slow = Slow::default();
+        slow.let_go(1_000);
+        let mut bench = Bench::with(&[], false, slow);
+        has_had_enough(&bench);
+        // It hears of the flow's end with one of these.
+        let mut taken =
+            |id: u64| bench.h.push(buffer(&end(id, "siren", id as f64, id as f64 + 0.5), s(id as f64 + 0.5)));
+        assert!((1..10_000).any(|id| taken(id) == Err(gst::FlowError::Eos)));
+        let kind = last.type_();
+        assert!(bench.h.push_event(last));
+        bench.wait_for_event(kind);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gst::ClockTime;
+use gst_listen_common::flow;
 
 /// Controls that wait until neighbouring gaps become one.
 const MANY: usize = 64;
@@ -64,9 +65,9 @@ impl Controls {
         window.is_none_or(|window| *first.key() < window).then(|| first.remove())
     }
 
-    /// The end of the stream, where it is among them.
+    /// The end of the stream or of its segment, where it is among them.
     pub fn take_end(&mut self) -> Option<gst::Event> {
-        let is_end = |control: &Control| matches!(control, Control::Event(event) if event.type_() == gst::EventType::Eos);
+        let is_end = |control: &Control| matches!(control, Control::Event(event) if flow::is_end(event));
         let (&number, _) = self.0.iter().rev().find(|(_, control)| is_end(control))?;
         match self.0.remove(&number)? {
             Control::Event(event) => Some(event),

@@ -105,8 +105,8 @@ impl M2dEncode {
             gst::EventView::Caps(caps) => self.take_caps(caps.caps()),
             gst::EventView::Segment(segment) => self.take_segment(segment, &event),
             gst::EventView::Gap(gap) => self.take_gap(gap, &event),
-            gst::EventView::Eos(_) => {
-                self.set_ended(true);
+            gst::EventView::Eos(_) | gst::EventView::SegmentDone(_) => {
+                self.set_ended(event.type_() == gst::EventType::Eos);
                 let taken = self.drain().and_then(|()| self.queue.event(event.clone()));
                 if taken == Err(FlowError::Eos) {
                     // One branch behind a tee has had enough; the others still wait for the end. The task is at rest.
@@ -115,7 +115,7 @@ impl M2dEncode {
                     taken
                 }
             }
-            gst::EventView::StreamStart(_) | gst::EventView::SegmentDone(_) => {
+            gst::EventView::StreamStart(_) => {
                 self.set_ended(false);
                 self.drain().and_then(|()| self.queue.event(event))
             }

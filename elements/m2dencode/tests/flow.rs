@@ -25,7 +25,7 @@ impl Branches {
             let pad = gst::Pad::builder(gst::PadDirection::Sink)
                 .chain_function(move |_, _, _| flow)
                 .event_function(move |_, _, event| {
-                    if event.type_() == gst::EventType::Eos {
+                    if matches!(event.type_(), gst::EventType::Eos | gst::EventType::SegmentDone) {
                         // The test may be over.
                         let _ = ended.send(name);
                     }
@@ -57,40 +57,51 @@ impl Drop for Branches {
     }
 }
 
+/// The end of a stream and that of a segment.
+fn ends() -> [gst::Event; 2] {
+    gst::init().unwrap();
+    let at = gst::ClockTime::from_seconds(9);
+    [gst::event::Eos::new(), gst::event::SegmentDone::new(at)]
+}
+
 #[test]
 fn where_one_branch_ends_early_the_other_one_still_hears_of_the_end() {
-    let element = element(Some(&instant().open));
-    element.set_overload(Overload::Block);
-    let branches = Branches::behind(&element);
-    let mut h = Harness::with_element(&element, Some("sink"), None);
-    h.set_src_caps(mel_caps(-1));
-    // It hears of the flow's end with one of these.
-    let mut first = 0;
-    while h.push(frames(first, 32)).is_ok() {
-        first += 32;
+    for end in ends() {
+        let element = element(Some(&instant().open));
+        element.set_overload(Overload::Block);
+        let branches = Branches::behind(&element);
+        let mut h = Harness::with_element(&element, Some("sink"), None);
+        h.set_src_caps(mel_caps(-1));
+        // It hears of the flow's end with one of these.
+        let mut first = 0;
+        while h.push(frames(first, 32)).is_ok() {
+            first += 32;
+        }
+        assert_eq!(h.push(frames(first, 32)), Err(gst::FlowError::Eos));
+        h.push_event(end);
+        assert_eq!(branches.heard(), ["has had enough", "goes on"]);
     }
-    assert_eq!(h.push(frames(first, 32)), Err(gst::FlowError::Eos));
-    h.push_event(gst::event::Eos::new());
-    assert_eq!(branches.heard(), ["has had enough", "goes on"]);
 }
 
 #[test]
 fn where_one_branch_ends_early_an_end_that_waits_already_is_not_lost() {
-    let control = permitted();
-    let element = element(Some(&control.open));
-    // It waits for the model to be loaded rather than lose its window.
-    element.set_overload(Overload::Block);
-    let branches = Branches::behind(&element);
-    let mut h = Harness::with_element(&element, Some("sink"), None);
-    h.set_src_caps(mel_caps(-1));
-    h.push(frames(0, 64)).unwrap();
-    // The end waits behind windows that are still to be encoded.
-    h.push_event(gst::event::Eos::new());
-    assert!(branches.ends.try_recv().is_err());
-    for _ in 0..4 {
-        control.permits.send(Permit::Run).unwrap();
+    for end in ends() {
+        let control = permitted();
+        let element = element(Some(&control.open));
+        // It waits for the model to be loaded rather than lose its window.
+        element.set_overload(Overload::Block);
+        let branches = Branches::behind(&element);
+        let mut h = Harness::with_element(&element, Some("sink"), None);
+        h.set_src_caps(mel_caps(-1));
+        h.push(frames(0, 64)).unwrap();
+        // The end waits behind windows that are still to be encoded.
+        h.push_event(end);
+        assert!(branches.ends.try_recv().is_err());
+        for _ in 0..4 {
+            control.permits.send(Permit::Run).unwrap();
+        }
+        assert_eq!(branches.heard(), ["has had enough", "goes on"]);
     }
-    assert_eq!(branches.heard(), ["has had enough", "goes on"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::{ClockTime, FlowError};
+use gst_listen_common::flow;
 
 use crate::hearing::Ask;
 use crate::stats::Counts;
@@ -278,12 +279,17 @@ impl Queue {
     pub fn set_failed(&self, error: FlowError) -> Option<gst::Event> {
         let mut state = self.lock();
         state.failed = Some(error);
-        let found = state.out.iter().position(|entry| matches!(entry, Entry::End(..)));
+        let is_end = |entry: &Entry| match entry {
+            Entry::End(..) => true,
+            Entry::Event(event) => flow::is_end(event),
+            _ => false,
+        };
+        let found = state.out.iter().position(is_end);
         let end = found.filter(|_| error == FlowError::Eos).and_then(|place| state.out.remove(place));
         drop(state);
         self.changed.notify_all();
         match end {
-            Some(Entry::End(eos, _)) => Some(eos),
+            Some(Entry::End(end, _) | Entry::Event(end)) => Some(end),
             _ => None,
         }
     }
