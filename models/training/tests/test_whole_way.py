@@ -142,6 +142,25 @@ def test_texts_of_any_length_have_unit_vectors(made):
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+def test_a_tower_takes_the_places_that_words_have_elsewhere(made):
+    import onnx
+
+    from listen_training import package, retarget
+
+    folder = made / "package"
+    runner = package.Runner(folder)
+    texts = [f"{a} {b}" for a in ("rain", "a whistle", "tax", "loud") for b in ("falls", "sounds", "form", "far away")]
+    turned = np.linalg.qr(np.random.default_rng(3).normal(size=(32, 32)))[0]
+    wanted = runner.text(texts) @ turned
+    model = onnx.load(str(folder / "text.onnx"))
+    before = model.SerializeToString()
+    model, cosine = retarget.retarget(model, runner.tokenizer, wanted, texts, np.full(len(texts), 100.0))
+    assert cosine > 0.98 and model.SerializeToString() != before
+    onnx.save(model, str(made / "text.onnx"))
+    runner.tower = package.export.session(made / "text.onnx")
+    assert ((runner.text(texts) * wanted).sum(1) > 0.95).all()
+
+
 def test_the_decoder_of_captions_says_what_its_self_test_says(made):
     from tokenizers import Tokenizer
 
