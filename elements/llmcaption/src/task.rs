@@ -43,8 +43,8 @@ impl LlmCaption {
         if let Err(error) = flow {
             gst::debug!(CAT, imp = self, "Pausing: {error:?}");
             if error != FlowError::Flushing {
-                if let Some(eos) = self.queue.set_failed(error) {
-                    self.src.push_event(eos);
+                for end in self.queue.set_failed(error) {
+                    self.src.push_event(end);
                 }
                 self.tell_of(error);
             }

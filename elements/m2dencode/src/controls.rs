@@ -65,14 +65,16 @@ impl Controls {
         window.is_none_or(|window| *first.key() < window).then(|| first.remove())
     }
 
-    /// The end of the stream or of its segment, where it is among them.
-    pub fn take_end(&mut self) -> Option<gst::Event> {
+    /// The ends of the stream and of its segments among them, in their order.
+    pub fn take_ends(&mut self) -> Vec<gst::Event> {
         let is_end = |control: &Control| matches!(control, Control::Event(event) if flow::is_end(event));
-        let (&number, _) = self.0.iter().rev().find(|(_, control)| is_end(control))?;
-        match self.0.remove(&number)? {
+        let numbers: Vec<u64> =
+            self.0.iter().filter(|(_, control)| is_end(control)).map(|(number, _)| *number).collect();
+        let taken = numbers.iter().filter_map(|number| match self.0.remove(number)? {
             Control::Event(event) => Some(event),
             Control::Gap(_) => None,
-        }
+        });
+        taken.collect()
     }
 
     /// The events among them.

@@ -173,15 +173,15 @@ impl Queue {
         self.lock().hole = true;
     }
 
-    /// Pushing came to an end: the streaming thread hears of it. The end of the stream, where it waits already and only one
-    /// branch behind a tee has had enough: the others are still to hear of it.
-    pub fn set_flow(&self, error: FlowError) -> Option<gst::Event> {
+    /// Pushing came to an end: the streaming thread hears of it. The ends that wait already, where only one branch behind a tee
+    /// has had enough: the others are still to hear of them.
+    pub fn set_flow(&self, error: FlowError) -> Vec<gst::Event> {
         let mut state = self.lock();
         state.flow = Err(error);
-        let eos = (error == FlowError::Eos).then(|| state.controls.take_end()).flatten();
+        let ends = if error == FlowError::Eos { state.controls.take_ends() } else { Vec::new() };
         drop(state);
         self.changed.notify_all();
-        eos
+        ends
     }
 
     /// Cancels everything; the events that were not pushed. While `flushing` nothing is taken.

@@ -72,8 +72,8 @@ impl M2dEncode {
         if let Err(error) = flow {
             gst::debug!(CAT, imp = self, "Pausing: {error:?}");
             if error != FlowError::Flushing {
-                if let Some(eos) = self.queue.set_flow(error) {
-                    self.srcpad.push_event(eos);
+                for end in self.queue.set_flow(error) {
+                    self.srcpad.push_event(end);
                 }
                 self.tell_of(error);
             }

@@ -129,7 +129,8 @@ def track(score, raw, on, off):
     """Events (onset, offset) in seconds of one label's frames [n], smoothed and as they were, as clapmatch makes them.
 
     An event holds a score that reaches `on` and lasts until it was below `off` for `HOLD`. It begins at the steepest step
-    up since the score rose above `off`, and ends at the steepest step down after it last reached `on`.
+    up since the score rose above `off`, and ends at the steepest step down after it last reached `on`, or went on
+    after a pause.
     """
     if not len(score) or score.max() < on:
         return []
@@ -139,13 +140,10 @@ def track(score, raw, on, off):
     for start, end in edges.reshape(-1, 2).tolist():
         hot = np.flatnonzero(score[start:end] >= on) + start
         if groups and start - groups[-1]["end"] < hold:
-            # Steps while it paused are not looked at, but for those that are whole after it went on.
-            groups[-1]["pauses"].append((groups[-1]["end"], start - REACH))
             groups[-1]["end"] = end
-            if len(hot):
-                groups[-1]["sure"] = hot[-1]
+            groups[-1]["sure"] = hot[-1] if len(hot) else start
         elif len(hot):
-            groups.append({"start": start, "end": end, "first": hot[0], "sure": hot[-1], "pauses": []})
+            groups.append({"start": start, "end": end, "first": hot[0], "sure": hot[-1]})
     events = []
     for group in groups:
         first, sure, end = group["first"], group["sure"], group["end"]
@@ -154,8 +152,6 @@ def track(score, raw, on, off):
         begun = max(free, group["start"] + (int(np.argmax(rise)) if rise.max() > 0 else 0))
         if end < n:
             fall = steps(raw, min(end + hold, n))[: end + 1]
-            for after, before in group["pauses"]:
-                fall[after + 1 : max(before, after) + 1] = np.inf
             place = sure + 1 + int(np.argmin(fall[sure + 1 :]))
             end = place if fall[place] < 0 else end
         events.append((begun, max(end, begun + 1)))

@@ -152,7 +152,10 @@ impl Detector {
             for channel in &mut self.channels {
                 let end = channel.end;
                 let open = channel.trackers.iter_mut();
-                changes.extend(open.filter_map(|tracker| tracker.end(end, EndReason::Reconfigured)));
+                changes.extend(open.filter_map(|tracker| {
+                    tracker.rescale();
+                    tracker.end(end, EndReason::Reconfigured)
+                }));
                 channel.smoother.reset();
             }
         }

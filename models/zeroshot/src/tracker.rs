@@ -47,7 +47,8 @@ pub enum Standing {
 ///   where it falls below the offset threshold before that, nobody hears of it.
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
 ///   the start of the first sample below: the sound had left the window by then; or, where samples are at most 120 ms
-///   apart, where the score falls most steeply between the last sample at the onset threshold and that one. It is never
+///   apart, where the score falls most steeply between the last sample at the onset threshold (or the first after a pause) and
+///   that one. It is never
 ///   shorter than `min_duration`, nor than the sample that its onset lies in.
 #[derive(Debug)]
 pub struct Tracker {
@@ -85,6 +86,10 @@ struct Heard {
     first: u64,
     /// The steepest step up since.
     rise: Option<Step>,
+    /// Start of the last sample at or above the onset threshold, or of the first after a pause.
+    sure: u64,
+    /// The steepest step down since.
+    fall: Option<Step>,
     peak_score: f32,
     level: Option<f32>,
 }
@@ -95,10 +100,6 @@ struct Open {
     id: u64,
     heard: Heard,
     score: f32,
-    /// Start of the last sample at or above the onset threshold.
-    sure: u64,
-    /// The steepest step down since.
-    fall: Option<Step>,
     /// When it was last told of.
     told: u64,
     at: u64,
@@ -131,10 +132,16 @@ impl Tracker {
             Phase::Silent if near => (Phase::Near(Heard::begin(sample, self.free_from)), None),
             Phase::Near(heard) if begins => self.begin(self.hear(heard, sample), sample, ids),
             Phase::Near(heard) if near => (Phase::Near(self.hear(heard, sample)), None),
-            Phase::Rising(heard) if goes_on => self.rise(self.hear(heard, sample), sample, ids),
+            Phase::Rising(heard) if goes_on => self.rise(self.goes_on(heard, sample, begins), sample, ids),
             Phase::Silent | Phase::Near(_) | Phase::Rising(_) => (Phase::Silent, None),
-            Phase::Active(open) | Phase::Fading(open, _) if goes_on => {
-                let mut open = self.goes_on(open, sample, begins);
+            phase @ (Phase::Active(_) | Phase::Fading(..)) if goes_on => {
+                let (open, anew) = match phase {
+                    Phase::Fading(open, _) => (open, true),
+                    Phase::Active(open) => (open, begins),
+                    _ => return None,
+                };
+                let heard = self.goes_on(open.heard, sample, anew);
+                let mut open = Open { heard, score, at: span.end, ..open };
                 let due =
                     update_interval.is_some_and(|interval| span.end >= open.told.saturating_add(interval));
                 let change = due.then(|| {
@@ -170,6 +177,11 @@ impl Tracker {
         self.phase = Phase::Silent;
         self.free_from = 0;
         self.steps.reset();
+    }
+
+    /// Scores mean something else from now on.
+    pub(crate) fn rescale(&mut self) {
+        self.steps.cut();
     }
 
     /// Follows another rule from now on, at another place of the list; what is active stays.
@@ -212,6 +224,7 @@ impl Tracker {
         let open = self.steps.open().filter(|step| step.at.start >= heard.first);
         let rise = open.fold(heard.rise, |best, step| steeper(best, Some(step), 1.0));
         let heard = rise.map_or(heard, |step| heard.placed(step.at, self.free_from));
+        let heard = Heard { sure: sample.span.start, fall: None, ..heard };
         self.rise(heard, sample, ids)
     }
 
@@ -224,27 +237,26 @@ impl Tracker {
         let floor = heard.floor.max(heard.onset.saturating_add(self.rule.min_duration));
         let end = sample.span.end;
         let heard = Heard { floor, ..heard };
-        let (score, sure) = (sample.score, sample.span.start);
-        let open = Open { id: ids.next(), heard, score, sure, fall: None, told: end, at: end };
+        let open = Open { id: ids.next(), heard, score: sample.score, told: end, at: end };
         let change = Change::Start(self.event(&open, None));
         (Phase::Active(open), Some(change))
     }
 
-    /// An event that is still heard; `surely`: at the onset threshold.
-    fn goes_on(&self, open: Open, sample: &Sample, surely: bool) -> Open {
-        let Sample { span, score, .. } = *sample;
-        let heard = open.heard.and(sample);
+    /// What is still heard; `surely`: at the onset threshold, or again after a pause.
+    fn goes_on(&self, heard: Heard, sample: &Sample, surely: bool) -> Heard {
+        let start = sample.span.start;
+        let heard = heard.and(sample);
         if surely {
-            return Open { heard, score, sure: span.start, fall: None, at: span.end, ..open };
+            return Heard { sure: start, fall: None, ..heard };
         }
-        let step = self.steps.whole().filter(|step| open.may_end(step, span.start));
-        Open { heard, score, fall: steeper(open.fall, step, -1.0), at: span.end, ..open }
+        let step = self.steps.whole().filter(|step| heard.may_end(step, start));
+        Heard { fall: steeper(heard.fall, step, -1.0), ..heard }
     }
 
     fn fade(&mut self, open: Open, since: u64, sample: &Sample) -> (Phase, Option<Change>) {
-        let step = self.steps.whole().filter(|step| open.may_end(step, since));
-        let fall = steeper(open.fall, step, -1.0);
-        let open = Open { score: sample.score, fall, at: sample.span.end, ..open };
+        let step = self.steps.whole().filter(|step| open.heard.may_end(step, since));
+        let heard = Heard { fall: steeper(open.heard.fall, step, -1.0), ..open.heard };
+        let open = Open { heard, score: sample.score, at: sample.span.end, ..open };
         if sample.span.next().saturating_sub(since) < self.rule.hold_time {
             return (Phase::Fading(open, since), None);
         }
@@ -257,8 +269,8 @@ impl Tracker {
 
     /// Where an event ended that is below the offset threshold since `since`.
     fn fell(&self, open: &Open, since: u64) -> u64 {
-        let late = self.steps.open().filter(|step| open.may_end(step, since));
-        let fall = late.fold(open.fall, |best, step| steeper(best, Some(step), -1.0));
+        let late = self.steps.open().filter(|step| open.heard.may_end(step, since));
+        let fall = late.fold(open.heard.fall, |best, step| steeper(best, Some(step), -1.0));
         fall.map_or(since, |step| step.at.start)
     }
 
@@ -284,19 +296,26 @@ impl Tracker {
     }
 }
 
-impl Open {
+impl Heard {
     /// Whether it may end at `step`, if it has not been heard since `since`.
     fn may_end(&self, step: &Step, since: u64) -> bool {
         step.at.start > self.sure && step.at.start <= since
     }
-}
 
-impl Heard {
     fn begin(sample: &Sample, free_from: u64) -> Heard {
         let onset = sample.span.onset().max(free_from);
         let floor = sample.span.end.max(onset);
         let first = sample.span.start;
-        Heard { onset, floor, first, rise: None, peak_score: sample.score, level: sample.level }
+        Heard {
+            onset,
+            floor,
+            first,
+            rise: None,
+            sure: first,
+            fall: None,
+            peak_score: sample.score,
+            level: sample.level,
+        }
     }
 
     /// It began in this sample.

@@ -240,8 +240,12 @@ fn a_label_that_is_outranked_may_go_on_but_not_begin_and_one_that_is_beaten_is_n
 
 /// Follows frames of 80 ms; `('+', frame)` and `('-', frame)` of each onset and offset.
 fn frames(scores: &[f32], raw: &[f32]) -> Vec<(char, u64)> {
+    frames_of(0, scores, raw)
+}
+
+fn frames_of(min_duration: u64, scores: &[f32], raw: &[f32]) -> Vec<(char, u64)> {
     const FRAME: u64 = SECOND * 2 / 25;
-    let rule = Rule { onset: 0.8, offset: 0.1, min_duration: 0, hold_time: SECOND / 2 };
+    let rule = Rule { onset: 0.8, offset: 0.1, min_duration, hold_time: SECOND / 2 };
     let mut tracker = tracker(rule);
     let mut ids = EventIds::From(1);
     let mut told = Vec::new();
@@ -309,6 +313,17 @@ fn steps_are_those_of_the_scores_before_smoothing() {
 fn a_pause_within_the_hold_time_does_not_end_an_event_at_its_step() {
     let raw = [&[0.0; 6][..], &[0.9; 6], &[0.0; 4], &[0.9; 6], &[0.0; 12]].concat();
     assert_eq!(frames(&raw, &raw), [('+', 6), ('-', 22)]);
+    // Also where it is never again as sure as before.
+    let fainter = [&[0.0; 6][..], &[0.9; 6], &[0.0; 4], &[0.6; 40], &[0.0; 12]].concat();
+    assert_eq!(frames(&fainter, &fainter), [('+', 6), ('-', 56)]);
     let longer = [&[0.0; 6][..], &[0.9; 6], &[0.0; 7], &[0.9; 6], &[0.0; 12]].concat();
     assert_eq!(frames(&longer, &longer), [('+', 6), ('-', 12), ('+', 19), ('-', 25)]);
+}
+
+#[test]
+fn what_falls_before_it_is_announced_ends_there_or_at_the_minimum() {
+    let raw = [&[0.0; 6][..], &[0.9; 4], &[0.2; 25], &[0.0; 12]].concat();
+    assert_eq!(frames_of(0, &raw, &raw), [('+', 6), ('-', 10)]);
+    // 560 ms are seven frames.
+    assert_eq!(frames_of(SECOND * 14 / 25, &raw, &raw), [('+', 6), ('-', 13)]);
 }

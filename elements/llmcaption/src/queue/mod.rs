@@ -8,6 +8,7 @@
 //! `timeout` allows; what is not done then is left to the template. Where nothing flows any more (a branch behind a tee has had
 //! enough) it waits for nothing.
 
+use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -274,24 +275,28 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Pushing came to an end: the streaming thread hears of it. The end of the stream, where it waits already and only one
-    /// branch behind a tee has had enough: the others are still to hear of it.
-    pub fn set_failed(&self, error: FlowError) -> Option<gst::Event> {
+    /// Pushing came to an end: the streaming thread hears of it. The ends that wait already, where only one branch behind a tee
+    /// has had enough: the others are still to hear of them.
+    pub fn set_failed(&self, error: FlowError) -> Vec<gst::Event> {
         let mut state = self.lock();
         state.failed = Some(error);
-        let is_end = |entry: &Entry| match entry {
-            Entry::End(..) => true,
-            Entry::Event(event) => flow::is_end(event),
-            _ => false,
-        };
-        let found = state.out.iter().position(is_end);
-        let end = found.filter(|_| error == FlowError::Eos).and_then(|place| state.out.remove(place));
+        let mut ends = Vec::new();
+        if error == FlowError::Eos {
+            let (taken, kept): (VecDeque<Entry>, VecDeque<Entry>) =
+                state.out.drain(..).partition(|entry| match entry {
+                    Entry::End(..) => true,
+                    Entry::Event(event) => flow::is_end(event),
+                    Entry::Caption(_) | Entry::Gap(..) => false,
+                });
+            state.out = kept;
+            ends.extend(taken.into_iter().filter_map(|entry| match entry {
+                Entry::End(end, _) | Entry::Event(end) => Some(end),
+                Entry::Caption(_) | Entry::Gap(..) => None,
+            }));
+        }
         drop(state);
         self.changed.notify_all();
-        match end {
-            Some(Entry::End(end, _) | Entry::Event(end)) => Some(end),
-            _ => None,
-        }
+        ends
     }
 
     /// Says what waits for whom: `live` upstream does not wait, `loose` the output is not in step with the input.
