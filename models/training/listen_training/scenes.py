@@ -112,6 +112,7 @@ def frames(runner, mel, block=2400, around=384):
 
 HOLD = 0.5  # seconds: clapmatch's default hold-time
 REACH = 3  # columns: 240 ms on either side of a step, as models/zeroshot/src/steps.rs has it
+CLEARLY = 1.1  # so much steeper is a later step up that an event begins at
 
 
 def steps(score, known):
@@ -149,7 +150,11 @@ def track(score, raw, on, off):
         first, sure, end = group["first"], group["sure"], group["end"]
         free = events[-1][1] if events else 0
         rise = steps(raw[: first + 1], first + 1)[group["start"] :]
-        begun = max(free, group["start"] + (int(np.argmax(rise)) if rise.max() > 0 else 0))
+        begun, least = 0, 0.0
+        for place, height in enumerate(rise.tolist()):
+            if height > least:
+                begun, least = place, height * CLEARLY
+        begun = max(free, group["start"] + begun)
         if end < n:
             fall = steps(raw, min(end + hold, n))[: end + 1]
             place = sure + 1 + int(np.argmin(fall[sure + 1 :]))

@@ -40,7 +40,7 @@ pub enum Standing {
 ///
 /// * A sound **begins** when a sample is at or above the onset threshold. Its onset lies among the samples in a row up to
 ///   that one that are at or above the offset threshold: hysteresis works both ways, so that a high onset threshold makes
-///   events rarer, not later. Where samples are at most 120 ms apart it is where the score rises most steeply, by the
+///   events rarer, not later. Where samples are at most 120 ms apart it is where the score rises most steeply (of two steps within a tenth the earlier), by the
 ///   means over 240 ms before and behind (change detection of Ebbers et al. 2024, arXiv 2406.04212), otherwise the first
 ///   of them: the start of what is new in it (`max(start, end - step)`).
 /// * It is **announced** (`Change::Start`) as soon as it is certain that it lasts `min_duration`, with its true onset;
@@ -216,13 +216,13 @@ impl Tracker {
     /// `heard` with one sample more.
     fn hear(&self, heard: Heard, sample: &Sample) -> Heard {
         let step = self.steps.whole().filter(|step| step.at.start >= heard.first);
-        Heard { rise: steeper(heard.rise, step, 1.0), ..heard.and(sample) }
+        Heard { rise: rising(heard.rise, step), ..heard.and(sample) }
     }
 
     /// It is at the onset threshold: where it began is decided now.
     fn begin(&self, heard: Heard, sample: &Sample, ids: &mut EventIds) -> (Phase, Option<Change>) {
         let open = self.steps.open().filter(|step| step.at.start >= heard.first);
-        let rise = open.fold(heard.rise, |best, step| steeper(best, Some(step), 1.0));
+        let rise = open.fold(heard.rise, |best, step| rising(best, Some(step)));
         let heard = rise.map_or(heard, |step| heard.placed(step.at, self.free_from));
         let heard = Heard { sure: sample.span.start, fall: None, ..heard };
         self.rise(heard, sample, ids)
@@ -250,12 +250,12 @@ impl Tracker {
             return Heard { sure: start, fall: None, ..heard };
         }
         let step = self.steps.whole().filter(|step| heard.may_end(step, start));
-        Heard { fall: steeper(heard.fall, step, -1.0), ..heard }
+        Heard { fall: falling(heard.fall, step), ..heard }
     }
 
     fn fade(&mut self, open: Open, since: u64, sample: &Sample) -> (Phase, Option<Change>) {
         let step = self.steps.whole().filter(|step| open.heard.may_end(step, since));
-        let heard = Heard { fall: steeper(open.heard.fall, step, -1.0), ..open.heard };
+        let heard = Heard { fall: falling(open.heard.fall, step), ..open.heard };
         let open = Open { heard, score: sample.score, at: sample.span.end, ..open };
         if sample.span.next().saturating_sub(since) < self.rule.hold_time {
             return (Phase::Fading(open, since), None);
@@ -270,7 +270,7 @@ impl Tracker {
     /// Where an event ended that is below the offset threshold since `since`.
     fn fell(&self, open: &Open, since: u64) -> u64 {
         let late = self.steps.open().filter(|step| open.heard.may_end(step, since));
-        let fall = late.fold(open.heard.fall, |best, step| steeper(best, Some(step), -1.0));
+        let fall = late.fold(open.heard.fall, |best, step| falling(best, Some(step)));
         fall.map_or(since, |step| step.at.start)
     }
 
@@ -333,13 +333,18 @@ impl Heard {
     }
 }
 
-/// The steeper of two steps upwards (`sign` 1) or downwards (-1), the earlier of two that are alike; none that goes the
-/// other way.
-fn steeper(best: Option<Step>, step: Option<Step>, sign: f32) -> Option<Step> {
-    let step = step.filter(|step| step.height * sign > 0.0);
-    match (best, step) {
-        (Some(best), Some(step)) if step.height * sign > best.height * sign => Some(step),
-        (None, step) => step,
-        (best, _) => best,
-    }
+/// How much steeper a later step up must be than an earlier one: of two that are nearly alike a sound began at the first,
+/// also where rounding changes them a little.
+const CLEARLY: f32 = 1.1;
+
+/// The step up that a sound began at, of what was found so far and a later one.
+fn rising(best: Option<Step>, step: Option<Step>) -> Option<Step> {
+    let least = best.map_or(0.0, |best| best.height * CLEARLY);
+    step.filter(|step| step.height > least).or(best)
+}
+
+/// The steeper of two steps down, the earlier of two that are alike.
+fn falling(best: Option<Step>, step: Option<Step>) -> Option<Step> {
+    let least = best.map_or(0.0, |best| best.height);
+    step.filter(|step| step.height < least).or(best)
 }
