@@ -7,8 +7,9 @@ use gst::ClockTime;
 use gst_listen_common::caps::EmbeddingCaps;
 use gst_listen_common::event_times::EventTimes;
 use gst_listen_common::labels::Listened;
-use gst_listen_common::result_meta::{EventRecord, WindowResult, value_array};
+use gst_listen_common::result_meta::{EventRecord, WindowResult};
 use gst_listen_common::sparse::Sparse;
+use gst_listen_common::values::value_array;
 use gst_listen_common::window_meta::WindowMeta;
 use listen_package::{Output as Embeds, Package};
 use listen_zeroshot::{

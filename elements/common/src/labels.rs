@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gst::prelude::*;
 
-use crate::result_meta::{name, names_of, structures, value_array};
+use crate::values::{name, names_of, structures, value_array};
 
 /// Name of the query's structure.
 pub const LABELS: &str = "listen-labels";

@@ -17,6 +17,7 @@ pub mod reference;
 pub mod result_meta;
 pub mod sparse;
 pub mod timeline;
+pub mod values;
 pub mod window_meta;
 
 /// The longest time that an element's property takes, in nanoseconds: a day.

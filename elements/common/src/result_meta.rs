@@ -10,14 +10,14 @@ use std::sync::Once;
 use gst::glib;
 use gst::prelude::*;
 
+use crate::values::{name, names_of, structures, value_array};
+
 /// Name of the meta, of its structure, and of the custom event that carries results which belong to no buffer.
 pub const RESULT: &str = "ListenResult";
 /// Name of an event's structure and element message.
 pub const EVENT: &str = "audio-event";
 /// Name of the structure of one label's score.
 pub const SCORE: &str = "score";
-/// Name of the structure of what people of one language call a label.
-pub const NAME: &str = "name";
 
 /// What happened to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -285,35 +285,6 @@ pub fn register() {
 
 fn time(s: &gst::StructureRef, field: &str) -> Option<gst::ClockTime> {
     s.get_optional::<gst::ClockTime>(field).ok().flatten()
-}
-
-/// A list as a `GValueArray`, which plain PyGObject reads.
-pub fn value_array<T: ToValue + Send>(values: impl IntoIterator<Item = T>) -> glib::SendValue {
-    let array = glib::ValueArray::new(values);
-    #[expect(
-        unsafe_code,
-        reason = "glib does not mark GValueArray as Send, because it does not know what is in it"
-    )]
-    // SAFETY: the array was made here, nobody else holds it, and it holds copies of values that are Send.
-    unsafe {
-        array.to_value().into_send_value()
-    }
-}
-
-/// What people of one language call a label. Languages are values too: a user wrote them.
-pub(crate) fn name((language, text): (&String, &String)) -> gst::Structure {
-    gst::Structure::builder(NAME).field("language", language).field("text", text).build()
-}
-
-/// A label's names by language: none where there is no such field, `None` where it is of another type.
-pub(crate) fn names_of(s: &gst::StructureRef) -> Option<BTreeMap<String, String>> {
-    let names = if s.has_field("names") { structures(s, "names")? } else { Vec::new() };
-    names.iter().map(|name| Some((name.get("language").ok()?, name.get("text").ok()?))).collect()
-}
-
-pub(crate) fn structures(s: &gst::StructureRef, field: &str) -> Option<Vec<gst::Structure>> {
-    let array = s.get::<glib::ValueArray>(field).ok()?;
-    array.iter().map(|value| value.get::<gst::Structure>().ok()).collect()
 }
 
 #[cfg(test)]

@@ -346,7 +346,7 @@ impl ListenBin {
         let branches = self.branches();
         let counts: Vec<_> = branches.iter().map(|branch| branch.lane.counts()).collect();
         let inside = |element: &dyn Fn(&Branch) -> gst::Structure| {
-            gst_listen_common::result_meta::value_array(branches.iter().map(|branch| element(branch)))
+            gst_listen_common::values::value_array(branches.iter().map(|branch| element(branch)))
         };
         let mut stats = gst::Structure::builder("listenbin-stats")
             .field("live", self.tap.is_live().unwrap_or(false))

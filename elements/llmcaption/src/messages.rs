@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gst::prelude::*;
-use gst_listen_common::result_meta::value_array;
+use gst_listen_common::values::value_array;
 use listen_captioner::{Progress, Reply};
 
 use crate::LlmCaption;

@@ -67,14 +67,15 @@ impl Controls {
 
     /// The ends of the stream and of its segments among them, in their order.
     pub fn take_ends(&mut self) -> Vec<gst::Event> {
-        let is_end = |control: &Control| matches!(control, Control::Event(event) if flow::is_end(event));
-        let numbers: Vec<u64> =
-            self.0.iter().filter(|(_, control)| is_end(control)).map(|(number, _)| *number).collect();
-        let taken = numbers.iter().filter_map(|number| match self.0.remove(number)? {
-            Control::Event(event) => Some(event),
-            Control::Gap(_) => None,
+        let mut ends = Vec::new();
+        self.0.retain(|_, control| match control {
+            Control::Event(event) if flow::is_end(event) => {
+                ends.push(event.clone());
+                false
+            }
+            _ => true,
         });
-        taken.collect()
+        ends
     }
 
     /// The events among them.

@@ -64,11 +64,12 @@ def retarget(model, tokenizer, wanted, texts, weights):
     weighed = (x * weights[:, None]).T
     found = np.linalg.solve(weighed @ x + RIDGE * np.eye(x.shape[1]), weighed @ wanted)
     for stored in model.graph.initializer:
-        kind = numpy_helper.to_array(stored).dtype
-        if stored.name == weight:
-            stored.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(found[:-1].T).astype(kind), weight))
-        if stored.name == bias:
-            stored.CopyFrom(numpy_helper.from_array(found[-1].astype(kind), bias))
+        if stored.name in (weight, bias):
+            part = found[:-1] if stored.name == weight else found[-1]
+            # As exactly as it is stored.
+            part[...] = part.astype(numpy_helper.to_array(stored).dtype)
+            kept = np.ascontiguousarray(part.T).astype(numpy_helper.to_array(stored).dtype)
+            stored.CopyFrom(numpy_helper.from_array(kept, stored.name))
     given = x @ found
     return model, float((given / np.linalg.norm(given, axis=1, keepdims=True) * wanted).sum(1).mean())
 

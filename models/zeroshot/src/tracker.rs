@@ -40,16 +40,15 @@ pub enum Standing {
 ///
 /// * A sound **begins** when a sample is at or above the onset threshold. Its onset lies among the samples in a row up to
 ///   that one that are at or above the offset threshold: hysteresis works both ways, so that a high onset threshold makes
-///   events rarer, not later. Where samples are at most 120 ms apart it is where the score rises most steeply (of two steps within a tenth the earlier), by the
-///   means over 240 ms before and behind (change detection of Ebbers et al. 2024, arXiv 2406.04212), otherwise the first
-///   of them: the start of what is new in it (`max(start, end - step)`).
+///   events rarer, not later. Where samples are at most 120 ms apart it is where the score rises most steeply (of two
+///   steps within a tenth the earlier), by the means over 240 ms before and behind (change detection of Ebbers et al.
+///   2024, arXiv 2406.04212), otherwise the first of them: the start of what is new in it (`max(start, end - step)`).
 /// * It is **announced** (`Change::Start`) as soon as it is certain that it lasts `min_duration`, with its true onset;
 ///   where it falls below the offset threshold before that, nobody hears of it.
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
 ///   the start of the first sample below: the sound had left the window by then; or, where samples are at most 120 ms
-///   apart, where the score falls most steeply between the last sample at the onset threshold (or the first after a pause) and
-///   that one. It is never
-///   shorter than `min_duration`, nor than the sample that its onset lies in.
+///   apart, where the score falls most steeply between the last sample at the onset threshold (or the first after a
+///   pause) and that one. It is never shorter than `min_duration`, nor than the sample that its onset lies in.
 #[derive(Debug)]
 pub struct Tracker {
     rule: Rule,
@@ -134,22 +133,9 @@ impl Tracker {
             Phase::Near(heard) if near => (Phase::Near(self.hear(heard, sample)), None),
             Phase::Rising(heard) if goes_on => self.rise(self.goes_on(heard, sample, begins), sample, ids),
             Phase::Silent | Phase::Near(_) | Phase::Rising(_) => (Phase::Silent, None),
-            phase @ (Phase::Active(_) | Phase::Fading(..)) if goes_on => {
-                let (open, anew) = match phase {
-                    Phase::Fading(open, _) => (open, true),
-                    Phase::Active(open) => (open, begins),
-                    _ => return None,
-                };
-                let heard = self.goes_on(open.heard, sample, anew);
-                let mut open = Open { heard, score, at: span.end, ..open };
-                let due =
-                    update_interval.is_some_and(|interval| span.end >= open.told.saturating_add(interval));
-                let change = due.then(|| {
-                    open.told = span.end;
-                    Change::Update(self.event(&open, None))
-                });
-                (Phase::Active(open), change)
-            }
+            Phase::Active(open) if goes_on => self.stay(open, sample, begins, update_interval),
+            // A pause is over: it ends later than that.
+            Phase::Fading(open, _) if goes_on => self.stay(open, sample, true, update_interval),
             Phase::Active(open) => self.fade(open, span.start, sample),
             Phase::Fading(open, since) => self.fade(open, since, sample),
         };
@@ -240,6 +226,25 @@ impl Tracker {
         let open = Open { id: ids.next(), heard, score: sample.score, told: end, at: end };
         let change = Change::Start(self.event(&open, None));
         (Phase::Active(open), Some(change))
+    }
+
+    /// An event that is still heard.
+    fn stay(
+        &self,
+        open: Open,
+        sample: &Sample,
+        surely: bool,
+        update_interval: Option<u64>,
+    ) -> (Phase, Option<Change>) {
+        let Sample { span, score, .. } = *sample;
+        let heard = self.goes_on(open.heard, sample, surely);
+        let mut open = Open { heard, score, at: span.end, ..open };
+        let due = update_interval.is_some_and(|interval| span.end >= open.told.saturating_add(interval));
+        let change = due.then(|| {
+            open.told = span.end;
+            Change::Update(self.event(&open, None))
+        });
+        (Phase::Active(open), change)
     }
 
     /// What is still heard; `surely`: at the onset threshold, or again after a pause.
@@ -334,7 +339,7 @@ impl Heard {
 }
 
 /// How much steeper a later step up must be than an earlier one: of two that are nearly alike a sound began at the first,
-/// also where rounding changes them a little.
+/// also where a resampler that begins at another part of a sample changes them a little.
 const CLEARLY: f32 = 1.1;
 
 /// The step up that a sound began at, of what was found so far and a later one.

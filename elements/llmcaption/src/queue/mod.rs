@@ -8,7 +8,6 @@
 //! `timeout` allows; what is not done then is left to the template. Where nothing flows any more (a branch behind a tee has had
 //! enough) it waits for nothing.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -282,17 +281,13 @@ impl Queue {
         state.failed = Some(error);
         let mut ends = Vec::new();
         if error == FlowError::Eos {
-            let (taken, kept): (VecDeque<Entry>, VecDeque<Entry>) =
-                state.out.drain(..).partition(|entry| match entry {
-                    Entry::End(..) => true,
-                    Entry::Event(event) => flow::is_end(event),
-                    Entry::Caption(_) | Entry::Gap(..) => false,
-                });
-            state.out = kept;
-            ends.extend(taken.into_iter().filter_map(|entry| match entry {
-                Entry::End(end, _) | Entry::Event(end) => Some(end),
-                Entry::Caption(_) | Entry::Gap(..) => None,
-            }));
+            state.out.retain(|entry| match entry {
+                Entry::End(event, _) | Entry::Event(event) if flow::is_end(event) => {
+                    ends.push(event.clone());
+                    false
+                }
+                _ => true,
+            });
         }
         drop(state);
         self.changed.notify_all();
