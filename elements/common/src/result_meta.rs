@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Once;
 
 use gst::glib;
-use gst::prelude::*;
 
 use crate::values::{name, names_of, structures, value_array};
 
