@@ -125,8 +125,12 @@ def main():
     speech = names.index("speech") if "speech" in names else -1
     table = words.table()
     made = rendered.make(work / "rendered", cfg.pool.rendered, words.spoken(table), cfg.pool.workers, cfg.seed)
-    drawn = cfg.pool.bent if cfg.teacher else 0.0, cfg.pool.shards, cfg.pool.workers, cfg.seed
-    writers = data.start_pool(work / "pool", cfg.teacher, clips, main_labels, speech, made, *drawn)
+    # Of these, and of bent sounds, only a teacher can speak.
+    further, unknown = data.unlabelled(args.data, data.kept_out(cfg.kept_out)) if cfg.teacher else ([], [])
+    mixing = {"speech": speech, "rendered": made}
+    taught_only = {"bent": cfg.pool.bent if cfg.teacher else 0.0, "unlabelled": unknown}
+    sizes = cfg.pool.shards, cfg.pool.workers, cfg.seed
+    writers = data.start_pool(work / "pool", cfg.teacher, clips, main_labels, mixing | taught_only, *sizes)
 
     stage("words")
     # A package that it begins with keeps its words: the audio side is fitted to them.
@@ -154,8 +158,8 @@ def main():
         log({"stage": "probe", "cross_fitted_patch_accuracy": round(fitted["accuracy"], 4)})
 
     stage("audio")
-    while pool.progress(work / "pool") < min(8, cfg.pool.shards):
-        if not any(w.is_alive() for w in writers) and pool.progress(work / "pool") == 0:
+    while pool.progress(work / "pool") < min(cfg.pool.ready, cfg.pool.shards):
+        if not any(w.is_alive() for w in writers) and pool.progress(work / "pool") < min(cfg.pool.ready, cfg.pool.shards):
             raise SystemExit("the processes that mix the training sound have died; see the error above")
         time.sleep(1)
     val_mels = [audio.log_mel(audio.read(args.data / val.rows[i].path), np.float32) for i in val_rows]
@@ -176,9 +180,9 @@ def main():
         writer.join()
     labels = [names[k] for k in main_labels]
     draws = np.random.default_rng([cfg.seed, 5])
-    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech, made)
+    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, **mixing)
     figures = finish.finish(args.out, work, student, text, labels, clips, mix, val, val_set, cfg, main_name)
-    attribution.write(args.out / "ATTRIBUTION.csv", clips.rows)
+    attribution.write(args.out / "ATTRIBUTION.csv", clips.rows + further)
     if cfg.captions.steps:
         stage("captions")
         figures["captioner_bytes"] = captions_train.add(args.out, work, cfg, log)

@@ -98,19 +98,19 @@ class Row:
     freesound_id: str
 
 
-PERMISSIVE = ("CC0", "CC-BY", "PD")
+def permissive(licence):
+    """Whether weights that learnt from what is under `licence` may be passed on: CC0, CC-BY or the public domain."""
+    return licence in ("CC0", "CC0-1.0", "PD") or (
+        licence.startswith("CC-BY") and "NC" not in licence and "ND" not in licence and "SA" not in licence
+    )
 
 
 def read_index(folder):
-    """The rows of `folder/index.csv` that may be used: role train or val, licence CC0, CC-BY or PD."""
+    """The rows of `folder/index.csv` that may be used: role train or val, a permissive licence."""
     rows = []
     with open(Path(folder) / "index.csv", newline="") as file:
         for r in csv.DictReader(file):
-            licence = r.get("licence", "")
-            permissive = licence in ("CC0", "CC0-1.0", "PD") or (
-                licence.startswith("CC-BY") and "NC" not in licence and "ND" not in licence and "SA" not in licence
-            )
-            if r["role"] in ("train", "val") and permissive:
+            if r["role"] in ("train", "val") and permissive(r.get("licence", "")):
                 rows.append(
                     Row(
                         *(

@@ -53,10 +53,12 @@ class Pool:
     """The pool of mixes. `rendered`: recordings that Csound and eSpeak NG make of random numbers, as unrelated sound.
 
     `bent`: the share of labelled sounds bent so far (another or changing speed, backwards, under another sound's spectrum, worn)
-    that only the teacher says what they are.
+    that only the teacher says what they are. The training begins when `ready` shards are there: mixing and training at once
+    slow each other down, which a schedule in minutes has to pay for.
     """
 
     shards: int = 96
+    ready: int = 8
     workers: int = 2
     rendered: int = 0
     bent: float = 0.0

@@ -41,14 +41,25 @@ def kept_out(path):
         return {row["path"] for row in csv.DictReader(file) if row["part"] == "eval"}
 
 
+def wave(folder, row):
+    """The trimmed samples of a row of the index, at full scale."""
+    x = audio.trim(audio.read(Path(folder) / row.path))
+    peak = np.abs(x).max()
+    return x / peak * 0.9 if peak > 1e-4 else x
+
+
+def unlabelled(folder, without=frozenset()):
+    """Rows and waveforms of the train clips that bear no label: of what they are only the teacher speaks."""
+    rows = [r for r in audio.read_index(folder) if r.role == "train" and not r.label and r.path not in without]
+    return rows, [wave(folder, row) for row in rows]
+
+
 def load(folder, role, names, without=frozenset()):
-    """All clips of `role` but those whose paths are in `without`; `names` grows by labels that it does not have yet."""
-    rows = [r for r in audio.read_index(folder) if r.role == role and r.path not in without]
+    """All labelled clips of `role` but those whose paths are in `without`; `names` grows by labels that it does not have yet."""
+    rows = [r for r in audio.read_index(folder) if r.role == role and r.label and r.path not in without]
     waves, labels, folds = [], [], []
     for i, row in enumerate(rows):
-        x = audio.trim(audio.read(Path(folder) / row.path))
-        peak = np.abs(x).max()
-        waves.append(x / peak * 0.9 if peak > 1e-4 else x)
+        waves.append(wave(folder, row))
         name = row.label.replace("_", " ")
         if name not in names:
             names.append(name)
@@ -75,8 +86,8 @@ def teach(teacher_folder, clips):
     return np.concatenate(vectors), np.asarray(owner)
 
 
-def start_pool(folder, teacher_folder, clips, main, speech, rendered, bent, shards, workers, seed):
-    """Starts the processes that write the pool; returns them. `rendered`: waveforms that programs made (rendered.py), `bent`: mixer.BENT."""
+def start_pool(folder, teacher_folder, clips, main, mixing, shards, workers, seed):
+    """Starts the processes that write the pool; returns them. `mixing`: the further arguments of mixer.Mixer by name."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     context = get_context("fork")
@@ -89,9 +100,7 @@ def start_pool(folder, teacher_folder, clips, main, speech, rendered, bent, shar
             clips.labels,
             clips.folds,
             main,
-            speech,
-            rendered,
-            bent,
+            mixing,
             shards,
             worker,
             workers,

@@ -43,8 +43,8 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     _, templates, vectors = best
     figures["top1"], figures["top3"] = top(pooled(windows, vectors), wanted), top(pooled(windows, vectors), wanted, 3)
 
-    other = [w for w, r in zip(clips.waves, clips.rows, strict=True) if r.set != main_name]
-    own = [w for w, r in zip(clips.waves, clips.rows, strict=True) if r.set == main_name]
+    named = [(w, r.label.replace("_", " ") in labels) for w, r in zip(clips.waves, clips.rows, strict=True)]
+    other, own = [w for w, known in named if not known], [w for w, known in named if known]
     frames = cfg.package.window
     quiet = calibrate.quiet_mels(rng, 160, frames)
     strange = np.zeros((0, frames, quiet.shape[2]), np.float32)

@@ -81,14 +81,14 @@ def rms(x, on=None):
 class Mixer:
     """Draws mixes from labelled clips."""
 
-    def __init__(self, clips, labels, folds, main, rng, speech=-1, rendered=(), bent=0.0):
+    def __init__(self, clips, labels, folds, main, rng, speech=-1, rendered=(), bent=0.0, unlabelled=()):
         """`clips` waveforms, `labels` their label's number, `folds` (for the probes), `main` numbers of main labels.
 
         `bent`: the share of main sounds that are BENT. `speech` is the label (or -1) of spoken words, several of which are
         said in a row; `rendered` further unrelated
-        sound, which half of the strangers are drawn from.
+        sound, which half of the strangers are drawn from; `unlabelled` waveforms that half of the BENT sounds come from.
         """
-        self.speech, self.rendered, self.bent = speech, rendered, bent
+        self.speech, self.rendered, self.bent, self.unlabelled = speech, rendered, bent, unlabelled
         self.rng, self.clips, self.labels, self.folds = rng, clips, np.asarray(labels), np.asarray(folds)
         self.by_label = {k: np.flatnonzero(self.labels == k) for k in sorted(set(labels))}
         self.main = [k for k in main if k in self.by_label]
@@ -100,13 +100,26 @@ class Mixer:
     def main_sound(self):
         """(samples, on, label, fold) of a clip with a main label, labels evenly."""
         rng = self.rng
+        bent = self.bent and rng.random() < self.bent
+        if bent and len(self.unlabelled) and rng.random() < 0.5:
+            return *place(rng, *self.unknown()), BENT, -1
         pick = int(rng.choice(self.by_label[rng.choice(self.main)]))
         if pick not in self.on:
             self.on[pick] = sounding(self.clips[pick])
         clip, on, label = self.clips[pick], self.on[pick], int(self.labels[pick])
-        if self.bent and rng.random() < self.bent:
+        if bent:
             clip, on, label = *self.disguised(clip, on, self.folds[pick]), BENT
         return *place(rng, clip, on), label, int(self.folds[pick])
+
+    def unknown(self):
+        """(samples, on) of an unlabelled clip, a short one perhaps several times."""
+        rng = self.rng
+        clip = self.unlabelled[rng.integers(len(self.unlabelled))]
+        clip = clip[int(rng.integers(max(1, len(clip) - SAMPLES + 1))) :][:SAMPLES]
+        if len(clip) < SAMPLES // 3 and rng.random() < 0.4:
+            pause = np.zeros(int(rng.uniform(0.05, 0.8) * audio.RATE), np.float32)
+            clip = np.concatenate([ramped(clip), pause] * int(rng.integers(2, 9)))[:SAMPLES]
+        return clip, sounding(clip)
 
     def disguised(self, clip, on, fold):
         """(samples, on) of a clip at another speed, perhaps under the spectrum of another clip of its fold, as a bad device gives it."""
@@ -135,6 +148,16 @@ class Mixer:
                 pick = int(rng.choice(picks))
         return np.concatenate(parts)[:SAMPLES], found.pop() if len(found) == 1 else STRANGE
 
+    def alike(self, picks):
+        """(clips, same) for `row`: one of the clips `picks` again and again, several of one label (a tune), or any."""
+        rng = self.rng
+        how, pick = rng.random(), int(rng.choice(picks))
+        if how < 0.3:
+            return [pick], True
+        if how < 0.75:
+            return self.by_label[int(self.labels[pick])], False
+        return picks, False
+
     def stranger(self):
         """(samples, label): sound that bears no main label and fills the window: talk, music, drums, single noises."""
         rng = self.rng
@@ -143,10 +166,10 @@ class Mixer:
         kind, x = rng.random(), None
         if kind < 0.26 and self.speech in self.by_label:
             x, label = self.row(self.by_label[self.speech], False)
-        elif kind < 0.4 and self.long:
-            x, label = self.row(self.long, True)
-        elif kind < 0.68 and self.short:
-            x, label = self.row(self.short, rng.random() < 0.5)
+        elif kind < 0.48 and self.long:
+            x, label = self.row(*self.alike(self.long))
+        elif kind < 0.74 and self.short:
+            x, label = self.row(*self.alike(self.short))
         if x is not None:
             if rng.random() < 0.25:
                 x, label = synth.bent(rng, x), STRANGE

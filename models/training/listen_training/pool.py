@@ -18,7 +18,7 @@ __all__ = ["COLUMN", "COLUMNS", "FRAMES", "SAMPLES", "SHARD", "SOURCES", "progre
 SHARD = 256
 
 
-def write(folder, teacher_folder, clips, labels, folds, main, speech, rendered, bent, shards, worker, workers, seed):
+def write(folder, teacher_folder, clips, labels, folds, main, mixing, shards, worker, workers, seed):
     """Writes this worker's share of `shards` shards; those that are there already are kept."""
     os.environ["OMP_NUM_THREADS"] = "1"
     teacher = Yamnet(teacher_folder) if teacher_folder else None
@@ -26,7 +26,7 @@ def write(folder, teacher_folder, clips, labels, folds, main, speech, rendered, 
         path = Path(folder) / f"shard-{shard:04d}.npz"
         if path.exists():
             continue
-        mixer = Mixer(clips, labels, folds, main, np.random.default_rng([seed, shard]), speech, rendered, bent)
+        mixer = Mixer(clips, labels, folds, main, np.random.default_rng([seed, shard]), **mixing)
         mel = np.zeros((SHARD, FRAMES, audio.N_MELS), np.float16)
         taught = []
         kept = {"labels": [], "activity": [], "unsure": [], "folds": []}

@@ -1,0 +1,106 @@
+"""More recordings out of archives, and what becomes of those without a label."""
+
+import csv
+import hashlib
+import io
+import tarfile
+
+import numpy as np
+import pytest
+import soundfile
+
+
+def archive(path, files):
+    """A .tgz of `files` (name, samples at 8 kHz); returns its address and digest."""
+    with tarfile.open(path, "w:gz") as out:
+        for name, x in files:
+            blob = io.BytesIO()
+            soundfile.write(blob, x, 8000, format="WAV")
+            info = tarfile.TarInfo(name)
+            info.size = blob.tell()
+            blob.seek(0)
+            out.addfile(info, blob)
+    return path.as_uri(), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def lists(folder, monkeypatch, url, digest, names):
+    from listen_training import more
+
+    rows = [["a/b", name, "CC0-1.0", "somebody", "", label] for name, label in names]
+    for name, lines in {
+        "more.csv": [["archive", "file", "licence", "author", "source", "label"], *rows],
+        "more_archives.csv": [["archive", "url", "sha256"], ["a/b", url, digest]],
+    }.items():
+        with open(folder / name, "w", newline="") as file:
+            csv.writer(file).writerows(lines)
+    monkeypatch.setattr(more, "HERE", folder)
+    return more
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    (folder / "own").mkdir(parents=True)
+    soundfile.write(folder / "own" / "rain.wav", np.full(16000, 0.5), 16000)
+    (folder / "index.csv").write_text(
+        "role,set,path,label,licence,author,source_url,seconds,freesound_id\ntrain,own,own/rain.wav,rain,CC0,somebody,,1.0,7\n"
+    )
+    return folder
+
+
+def test_recordings_are_added_and_those_without_a_label_are_apart(tmp_path, monkeypatch, data):
+    from listen_training import data as clips
+
+    tone = np.sin(np.arange(8000) * 0.3)
+    url, digest = archive(tmp_path / "a.tgz", [("package/a.wav", tone), ("package/b.wav", tone / 2), ("package/c.wav", tone)])
+    more = lists(tmp_path, monkeypatch, url, digest, [("package/a.wav", "piano"), ("package/b.wav", "")])
+    out = tmp_path / "out"
+    assert more.write(out, data) == 2
+    names = []
+    loaded = clips.load(out, "train", names)
+    assert names == ["rain", "piano"] and [row.set for row in loaded.rows] == ["own", more.SET]
+    assert len(loaded.waves[1]) == pytest.approx(16000, abs=50), "a second at 8 kHz is a second at 16 kHz"
+    rows, waves = clips.unlabelled(out)
+    assert [row.path for row in rows] == ["more/a_b/package_b.flac"]
+    assert np.abs(waves[0]).max() == pytest.approx(0.9, abs=0.01)
+
+
+def test_an_archive_that_is_another_is_named_with_both_digests(tmp_path, monkeypatch, data):
+    url, digest = archive(tmp_path / "a.tgz", [("a.wav", np.ones(800))])
+    more = lists(tmp_path, monkeypatch, url, "0" * 64, [("a.wav", "")])
+    with pytest.raises(RuntimeError, match=f"expected sha256 {'0' * 64}, came {digest}"):
+        more.write(tmp_path / "out", data)
+    assert not (tmp_path / "out" / "index.csv").exists()
+
+
+def test_a_recording_that_is_not_in_the_archive_is_named(tmp_path, monkeypatch, data):
+    url, digest = archive(tmp_path / "a.tgz", [("a.wav", np.ones(800))])
+    more = lists(tmp_path, monkeypatch, url, digest, [("a.wav", ""), ("gone.wav", "")])
+    with pytest.raises(RuntimeError, match=r"expected 2 recordings, 1 are missing: \['gone.wav'\]"):
+        more.write(tmp_path / "out", data)
+
+
+def test_the_lists_agree_and_name_only_what_may_train():
+    from listen_training import audio, more
+
+    archives = {row["archive"]: row for row in more.read(more.HERE / "more_archives.csv")}
+    rows = more.read(more.HERE / "more.csv")
+    assert {row["archive"] for row in rows} == set(archives)
+    assert len({(row["archive"], row["file"]) for row in rows}) == len(rows)
+    assert all(len(row["sha256"]) == 64 for row in archives.values())
+    assert {row["licence"] for row in rows} <= {"CC0-1.0", "PD", "CC-BY-3.0", "CC-BY-4.0"}
+    assert all(row["author"] and audio.permissive(row["licence"]) for row in rows)
+
+
+def test_what_an_unlabelled_sound_is_only_the_teacher_says():
+    from listen_training import mixer
+
+    rng = np.random.default_rng(4)
+    waves = [rng.standard_normal(32000).astype(np.float32) * 0.2 for _ in range(6)]
+    unknown = [np.sin(np.arange(9000) * 0.7).astype(np.float32)]
+    draw = mixer.Mixer(waves, [0, 0, 0, 1, 1, 1], [1, 2, 3, 1, 2, 3], [0, 1], rng, bent=1.0, unlabelled=unknown)
+    items = [draw.item() for _ in range(60)]
+    labels, folds = (np.stack([item[k] for item in items]) for k in (2, 5))
+    assert set(labels[labels >= 0]) == set(), "every main sound is bent or unlabelled"
+    bent = labels == mixer.BENT
+    assert (folds[bent] == -1).any() and (folds[bent] > 0).any()
