@@ -37,6 +37,20 @@ fn an_end_behind_a_caption_that_nobody_takes_is_not_lost() {
 }
 
 #[test]
+fn several_ends_behind_a_caption_that_nobody_takes_all_go_out_in_their_order() {
+    let slow = Slow::default();
+    let mut bench = Bench::with(&[], false, slow.clone());
+    has_had_enough(&bench);
+    bench.event(1, "siren", 1.0, 2.0);
+    slow.wait_for(1);
+    let [eos, segment_done] = ends();
+    assert!(bench.h.push_event(segment_done) && bench.h.push_event(eos));
+    slow.let_go(1);
+    bench.wait_for_event(gst::EventType::SegmentDone);
+    bench.wait_for_event(gst::EventType::Eos);
+}
+
+#[test]
 fn an_end_after_a_caption_that_nobody_took_is_not_lost() {
     for last in ends() {
         let slow = Slow::default();

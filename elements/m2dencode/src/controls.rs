@@ -144,4 +144,19 @@ mod tests {
         let expected = [(0, 10, true), (20, 10, true), (30, 20, true), (5, 10, true)];
         assert_eq!(all(controls), expected);
     }
+
+    #[test]
+    fn all_ends_that_wait_are_taken_in_their_order_and_nothing_else() {
+        gst::init().unwrap();
+        let mut controls = Controls::default();
+        controls.insert_event(0, gst::event::Tag::new(gst::TagList::new()));
+        controls.insert_event(1, gst::event::SegmentDone::new(ClockTime::SECOND));
+        controls.insert_gap(2, gap(1000, false), std::iter::empty());
+        controls.insert_event(3, gst::event::Eos::new());
+        let kinds = |events: Vec<gst::Event>| events.iter().map(|event| event.type_()).collect::<Vec<_>>();
+        assert_eq!(kinds(controls.take_ends()), [gst::EventType::SegmentDone, gst::EventType::Eos]);
+        assert!(matches!(controls.take_before(None), Some(Control::Event(event)) if event.type_() == gst::EventType::Tag));
+        assert!(matches!(controls.take_before(None), Some(Control::Gap(_))));
+        assert!(controls.take_before(None).is_none());
+    }
 }

@@ -125,10 +125,11 @@ def main():
     speech = names.index("speech") if "speech" in names else -1
     table = words.table()
     made = rendered.make(work / "rendered", cfg.pool.rendered, words.spoken(table), cfg.pool.workers, cfg.seed)
-    # Of these, and of bent sounds, only a teacher can speak.
-    further, unknown = data.unlabelled(args.data, data.kept_out(cfg.kept_out)) if cfg.teacher else ([], [])
+    # Of bent sounds and of those without a label only a teacher can speak.
+    bent = cfg.pool.bent if cfg.teacher else 0.0
+    further, unknown = data.unlabelled(args.data, data.kept_out(cfg.kept_out)) if bent else ([], [])
     mixing = {"speech": speech, "rendered": made}
-    taught_only = {"bent": cfg.pool.bent if cfg.teacher else 0.0, "unlabelled": unknown}
+    taught_only = {"bent": bent, "unlabelled": unknown}
     sizes = cfg.pool.shards, cfg.pool.workers, cfg.seed
     writers = data.start_pool(work / "pool", cfg.teacher, clips, main_labels, mixing | taught_only, *sizes)
 
@@ -158,9 +159,10 @@ def main():
         log({"stage": "probe", "cross_fitted_patch_accuracy": round(fitted["accuracy"], 4)})
 
     stage("audio")
-    while pool.progress(work / "pool") < min(cfg.pool.ready, cfg.pool.shards):
-        if not any(w.is_alive() for w in writers) and pool.progress(work / "pool") < min(cfg.pool.ready, cfg.pool.shards):
-            raise SystemExit("the processes that mix the training sound have died; see the error above")
+    wanted = max(1, min(cfg.pool.ready, cfg.pool.shards))
+    while (there := pool.progress(work / "pool")) < wanted:
+        if not any(w.is_alive() for w in writers) and pool.progress(work / "pool") < wanted:
+            raise SystemExit(f"the processes that mix the training sound have died at shard {there} of {wanted}; see the error above")
         time.sleep(1)
     val_mels = [audio.log_mel(audio.read(args.data / val.rows[i].path), np.float32) for i in val_rows]
     position = {k: i for i, k in enumerate(main_labels)}

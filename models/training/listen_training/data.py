@@ -72,7 +72,8 @@ def main_set(rows):
     """The set whose labels are the main ones: the largest that has val rows (else the largest)."""
     count = {}
     for r in rows:
-        count[r.set] = count.get(r.set, 0) + (1000 if r.role == "val" else 1)
+        val, train = count.get(r.set, (0, 0))
+        count[r.set] = (val + (r.role == "val"), train + (r.role == "train" and bool(r.label)))
     return max(count, key=count.get)
 
 

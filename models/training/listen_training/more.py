@@ -10,13 +10,14 @@ libglib2.0-bin).
 import argparse
 import csv
 import hashlib
+import http.client
 import io
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from . import audio
 
 HERE = Path(__file__).parent.parent
 SET = "more"
+DEBIAN = "deb.debian.org/debian/"
+SNAPSHOT = "snapshot.debian.org/archive/debian/20261130T000000Z/"
 PROGRAMS = {"dpkg-deb": "dpkg", "gresource": "libglib2.0-bin"}
 SOUNDS = (".flac", ".mp3", ".oga", ".ogg", ".wav")
 SECONDS = 60  # of a recording; of longer ones the beginning
@@ -35,16 +38,16 @@ COLUMNS = ["role", "set", "path", "label", "licence", "author", "source_url", "s
 
 def fetch(url, digest):
     """The archive at `url`; a Debian package that its mirrors no longer have comes from snapshot.debian.org."""
-    found = None
-    for place in (url, url.replace("deb.debian.org/debian/", "snapshot.debian.org/archive/debian/20261130T000000Z/")):
+    found, failed = None, []
+    for place in dict.fromkeys((url, url.replace(DEBIAN, SNAPSHOT))):
         try:
             with urllib.request.urlopen(place, timeout=120) as answer:
                 found = answer.read()
             break
-        except (urllib.error.URLError, TimeoutError) as problem:
-            failed = problem
+        except (OSError, http.client.HTTPException) as problem:
+            failed.append(f"{place}: {problem}")
     if found is None:
-        raise RuntimeError(f"{url}: expected an archive, came: {failed}")
+        raise RuntimeError(f"expected an archive, came: {'; '.join(failed)}")
     got = hashlib.sha256(found).hexdigest()
     if got != digest:
         raise RuntimeError(f"{url}: expected sha256 {digest}, came {got}")
@@ -57,8 +60,8 @@ def resources(blob):
         file.write(blob)
         file.flush()
         listed = subprocess.run(["gresource", "list", file.name], check=True, capture_output=True, text=True).stdout
-        for name in listed.split():
-            if name.endswith(".ogg"):
+        for name in listed.splitlines():
+            if name.endswith(SOUNDS):
                 got = subprocess.run(["gresource", "extract", file.name, name], check=True, capture_output=True)
                 yield name.lstrip("/"), got.stdout
 
@@ -84,21 +87,33 @@ def take(out, archive, url, digest, wanted):
     """Writes the recordings `wanted` (rows of more.csv) of an archive below `out`; returns their rows of the index."""
     rows, left = [], {row["file"]: row for row in wanted}
     for name, content in unpack(fetch(url, digest), url):
-        key = next((k for k in left if name == k or name.endswith("/" + k)), None)
-        if key is None:
+        row = left.pop(name, None)
+        if row is None:
             continue
-        row = left.pop(key)
         with tempfile.NamedTemporaryFile(suffix=Path(name).suffix) as raw:
             raw.write(content)
             raw.flush()
-            x = audio.read(raw.name)[: SECONDS * audio.RATE]
-        path = Path(SET) / archive.replace("/", "_") / (row["file"].replace("/", "_").rsplit(".", 1)[0] + ".flac")
+            try:
+                x = audio.read(raw.name)[: SECONDS * audio.RATE]
+            except soundfile.LibsndfileError as problem:
+                raise RuntimeError(f"{url}: expected a recording at {name}, came: {problem}") from problem
+        path = Path(SET) / archive.replace("/", "_") / (row["file"].replace("/", "_") + ".flac")
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         peak = max(1.0, float(np.abs(x).max(initial=0)))
         soundfile.write(out / path, x / peak, audio.RATE)
-        source = row["source"] or url
+        known = re.search(r"freesound\.org/(?:s|people/[^/]+/sounds)/(\d+)", row["source"])
         rows.append(
-            ["train", SET, str(path), row["label"], row["licence"], row["author"], source, f"{len(x) / audio.RATE:.2f}", ""]
+            {
+                "role": "train",
+                "set": SET,
+                "path": str(path),
+                "label": row["label"],
+                "licence": row["licence"],
+                "author": row["author"],
+                "source_url": row["source"] or url,
+                "seconds": f"{len(x) / audio.RATE:.2f}",
+                "freesound_id": known[1] if known else "",
+            }
         )
     if left:
         raise RuntimeError(f"{url}: expected {len(wanted)} recordings, {len(left)} are missing: {sorted(left)[:3]}")
@@ -116,22 +131,29 @@ def write(out, data):
     missing = [f"{name} (Debian: {package})" for name, package in PROGRAMS.items() if not shutil.which(name)]
     if missing:
         raise RuntimeError(f"expected the program {' and '.join(missing)}, found none")
+    rows = read(data / "index.csv")
+    sets = sorted({Path(row["path"]).parts[0] for row in rows})
+    if SET in sets or out.resolve() == data.resolve():
+        raise RuntimeError(f"expected recordings of your own in {data}, it holds `{SET}` already: name the folder they were added to")
+    archives = {row["archive"]: row for row in read(HERE / "more_archives.csv")}
+    wanted = {name: [] for name in archives}
+    for row in read(HERE / "more.csv"):
+        if row["archive"] not in wanted:
+            raise RuntimeError(f"more.csv: expected an archive of more_archives.csv, came {row['archive']}")
+        wanted[row["archive"]].append(row)
     out.mkdir(parents=True, exist_ok=True)
-    rows = [[row.get(column, "") for column in COLUMNS] for row in read(data / "index.csv")]
-    for name in sorted({Path(row[2]).parts[0] for row in rows}):
+    for name in sets:
         if not (out / name).exists():
             (out / name).symlink_to((data / name).resolve())
-    wanted, known = {}, len(rows)
-    for row in read(HERE / "more.csv"):
-        wanted.setdefault(row["archive"], []).append(row)
-    for archive in read(HERE / "more_archives.csv"):
-        name = archive["archive"]
+    known = len(rows)
+    for name, archive in archives.items():
         rows += take(out, name, archive["url"], archive["sha256"], wanted[name])
         print(f"{name}: {len(wanted[name])}", flush=True)
     part = out / "index.part"
     with open(part, "w", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerows([COLUMNS, *rows])
+        lines = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+        lines.writeheader()
+        lines.writerows(rows)
     part.rename(out / "index.csv")
     return len(rows) - known
 

@@ -53,7 +53,8 @@ def probabilities(probe, batch):
     mean = (logits * weight[:, None, :, None]).sum(2)
     mean = np.exp(mean - mean.max(-1, keepdims=True))
     mean /= mean.sum(-1, keepdims=True)
-    is_main = np.isin(batch["labels"], probe["main"]) | (batch["labels"] == BENT)
+    # A BENT source without a fold bore no label: it may be none of those that the probe tells apart.
+    is_main = np.isin(batch["labels"], probe["main"]) | ((batch["labels"] == BENT) & (batch["folds"] > 0))
     on = (batch["activity"] & is_main[:, :, None]).any(1)
     patches = mean.shape[1]
     sure = np.stack([on[:, 6 * p : 6 * p + 12].mean(1) > 0.4 for p in range(patches)], axis=1)

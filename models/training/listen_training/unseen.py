@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .mixer import BENT
+
 
 class Without:
-    """The pool's items in which none of the labels `left_out` sounds, with the other labels numbered anew."""
+    """The pool's items in which none of the labels `left_out` can sound (nor a BENT sound, which may be theirs), the others numbered anew."""
 
     def __init__(self, items, labels, left_out, classes):
         kept = [k for k in range(labels) if k not in left_out]
@@ -38,7 +40,7 @@ class Without:
         parts, have = [], 0
         while have < count:
             batch = self.items.draw(rng, count)
-            keep = ~np.isin(batch["labels"], self.left_out).any(1)
+            keep = ~np.isin(batch["labels"], [*self.left_out, BENT]).any(1)
             parts.append({k: v[keep] for k, v in batch.items()})
             have += int(keep.sum())
         batch = {k: np.concatenate([p[k] for p in parts])[:count] for k in parts[0]}

@@ -3,6 +3,9 @@
 import csv
 import hashlib
 import io
+import re
+import shutil
+import subprocess
 import tarfile
 
 import numpy as np
@@ -61,8 +64,39 @@ def test_recordings_are_added_and_those_without_a_label_are_apart(tmp_path, monk
     assert names == ["rain", "piano"] and [row.set for row in loaded.rows] == ["own", more.SET]
     assert len(loaded.waves[1]) == pytest.approx(16000, abs=50), "a second at 8 kHz is a second at 16 kHz"
     rows, waves = clips.unlabelled(out)
-    assert [row.path for row in rows] == ["more/a_b/package_b.flac"]
+    assert [row.path for row in rows] == ["more/a_b/package_b.wav.flac"]
     assert np.abs(waves[0]).max() == pytest.approx(0.9, abs=0.01)
+
+
+def test_recordings_are_not_added_twice(tmp_path, monkeypatch, data):
+    url, digest = archive(tmp_path / "a.tgz", [("a.wav", np.ones(800))])
+    more = lists(tmp_path, monkeypatch, url, digest, [("a.wav", "")])
+    out = tmp_path / "out"
+    more.write(out, data)
+    with pytest.raises(RuntimeError, match="it holds `more` already"):
+        more.write(tmp_path / "again", out)
+
+
+def test_a_debian_package_and_a_resource_file_in_it_are_opened(tmp_path, monkeypatch, data):
+    if not all(map(shutil.which, ("dpkg-deb", "gresource", "glib-compile-resources"))):
+        pytest.skip("needs dpkg-deb, gresource and glib-compile-resources")
+    root = tmp_path / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN" / "control").write_text("Package: a\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: a\n")
+    (root / "usr").mkdir()
+    soundfile.write(root / "usr" / "a b.wav", np.ones(800) / 2, 8000)
+    soundfile.write(tmp_path / "c.wav", np.ones(1600) / 2, 8000)
+    (tmp_path / "r.xml").write_text('<gresources><gresource prefix="/x"><file>c.wav</file></gresource></gresources>')
+    target = f"--target={root / 'usr' / 'r.gresource'}"
+    subprocess.run(["glib-compile-resources", f"--sourcedir={tmp_path}", target, str(tmp_path / "r.xml")], check=True)
+    deb = tmp_path / "a.deb"
+    subprocess.run(["dpkg-deb", "-b", str(root), str(deb)], check=True, capture_output=True)
+    digest = hashlib.sha256(deb.read_bytes()).hexdigest()
+    more = lists(tmp_path, monkeypatch, deb.as_uri(), digest, [("usr/a b.wav", "rain"), ("x/c.wav", "")])
+    out = tmp_path / "out"
+    assert more.write(out, data) == 2
+    seconds = {row["path"]: float(row["seconds"]) for row in more.read(out / "index.csv")}
+    assert seconds["more/a_b/usr_a b.wav.flac"] == pytest.approx(0.1) and seconds["more/a_b/x_c.wav.flac"] == pytest.approx(0.2)
 
 
 def test_an_archive_that_is_another_is_named_with_both_digests(tmp_path, monkeypatch, data):
@@ -89,18 +123,44 @@ def test_the_lists_agree_and_name_only_what_may_train():
     assert len({(row["archive"], row["file"]) for row in rows}) == len(rows)
     assert all(len(row["sha256"]) == 64 for row in archives.values())
     assert {row["licence"] for row in rows} <= {"CC0-1.0", "PD", "CC-BY-3.0", "CC-BY-4.0"}
-    assert all(row["author"] and audio.permissive(row["licence"]) for row in rows)
+    assert all(audio.permissive(row["licence"]) for row in rows)
+    # Who made it, not what it may be used for.
+    assert not [row for row in rows if not row["author"] or re.match(r"public.domain|no-copyright|cc0|various", row["author"], re.I)]
+    paths = {f"{row['archive']}/{row['file']}".replace("/", "_") for row in rows}
+    assert len(paths) == len(rows), "two recordings would be one file"
 
 
 def test_what_an_unlabelled_sound_is_only_the_teacher_says():
-    from listen_training import mixer
+    from listen_training import mixer, probe, targets
 
     rng = np.random.default_rng(4)
     waves = [rng.standard_normal(32000).astype(np.float32) * 0.2 for _ in range(6)]
     unknown = [np.sin(np.arange(9000) * 0.7).astype(np.float32)]
     draw = mixer.Mixer(waves, [0, 0, 0, 1, 1, 1], [1, 2, 3, 1, 2, 3], [0, 1], rng, bent=1.0, unlabelled=unknown)
     items = [draw.item() for _ in range(60)]
-    labels, folds = (np.stack([item[k] for item in items]) for k in (2, 5))
-    assert set(labels[labels >= 0]) == set(), "every main sound is bent or unlabelled"
-    bent = labels == mixer.BENT
-    assert (folds[bent] == -1).any() and (folds[bent] > 0).any()
+    keys = ("labels", "activity", "unsure", "folds")
+    batch = {k: np.stack([item[2 + i] for item in items]) for i, k in enumerate(keys)}
+    bent = batch["labels"] == mixer.BENT
+    assert not (batch["labels"] >= 0).any(), "every main sound is bent or unlabelled"
+    nameless = bent & (batch["folds"] == -1)
+    assert nameless.any() and (bent & ~nameless).any()
+    frame, _, clip, _, _ = targets.targets(batch, 2, np.zeros((2, 2), bool), np.zeros(2, bool), (0, mixer.COLUMNS))
+    assert not frame.any() and not clip.any()
+    # The probe tells the labels apart; of a sound that need not be any of them it has nothing to say.
+    batch["vectors"] = np.ones((60, 11, 4), np.float32)
+    fitted = {"folds": np.array([1, 2, 3]), "weights": np.ones((3, 4, 2)), "biases": np.zeros((3, 2)), "main": np.arange(2)}
+    sure = probe.probabilities(fitted, batch)[1].any(1)
+    assert sure[(bent & ~nameless).any(1)].any() and not sure[~(bent & ~nameless).any(1)].any()
+
+
+def test_a_run_without_some_labels_hears_no_sound_that_may_be_theirs():
+    from listen_training import mixer, unseen
+
+    class Pool:
+        def draw(self, rng, count):
+            labels = rng.choice([mixer.BENT, mixer.STRANGE, mixer.NONE, 0, 1, 2], (count, 4)).astype(np.int16)
+            return {"labels": labels, "was": labels}
+
+    batch = unseen.Without(Pool(), 3, [1], [0]).draw(np.random.default_rng(1), 200)
+    assert set(np.unique(batch["was"])) == {mixer.STRANGE, mixer.NONE, 0, 2}
+    assert (batch["labels"] == np.where(batch["was"] == 2, 1, batch["was"])).all()
