@@ -155,7 +155,9 @@ mod tests {
         controls.insert_event(3, gst::event::Eos::new());
         let kinds = |events: Vec<gst::Event>| events.iter().map(|event| event.type_()).collect::<Vec<_>>();
         assert_eq!(kinds(controls.take_ends()), [gst::EventType::SegmentDone, gst::EventType::Eos]);
-        assert!(matches!(controls.take_before(None), Some(Control::Event(event)) if event.type_() == gst::EventType::Tag));
+        assert!(
+            matches!(controls.take_before(None), Some(Control::Event(event)) if event.type_() == gst::EventType::Tag)
+        );
         assert!(matches!(controls.take_before(None), Some(Control::Gap(_))));
         assert!(controls.take_before(None).is_none());
     }
