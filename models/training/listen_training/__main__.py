@@ -162,7 +162,9 @@ def main():
     wanted = max(1, min(cfg.pool.ready, cfg.pool.shards))
     while (there := pool.progress(work / "pool")) < wanted:
         if not any(w.is_alive() for w in writers) and pool.progress(work / "pool") < wanted:
-            raise SystemExit(f"the processes that mix the training sound have died at shard {there} of {wanted}; see the error above")
+            raise SystemExit(
+                f"the processes that mix the training sound have died at shard {there} of {wanted}; see the error above"
+            )
         time.sleep(1)
     val_mels = [audio.log_mel(audio.read(args.data / val.rows[i].path), np.float32) for i in val_rows]
     position = {k: i for i, k in enumerate(main_labels)}

@@ -134,7 +134,9 @@ def write(out, data):
     rows = read(data / "index.csv")
     sets = sorted({Path(row["path"]).parts[0] for row in rows})
     if SET in sets or out.resolve() == data.resolve():
-        raise RuntimeError(f"expected recordings of your own in {data}, it holds `{SET}` already: name the folder they were added to")
+        raise RuntimeError(
+            f"expected recordings of your own in {data}, it holds `{SET}` already: name the folder they were added to"
+        )
     archives = {row["archive"]: row for row in read(HERE / "more_archives.csv")}
     wanted = {name: [] for name in archives}
     for row in read(HERE / "more.csv"):

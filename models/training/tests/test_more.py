@@ -55,7 +55,9 @@ def test_recordings_are_added_and_those_without_a_label_are_apart(tmp_path, monk
     from listen_training import data as clips
 
     tone = np.sin(np.arange(8000) * 0.3)
-    url, digest = archive(tmp_path / "a.tgz", [("package/a.wav", tone), ("package/b.wav", tone / 2), ("package/c.wav", tone)])
+    url, digest = archive(
+        tmp_path / "a.tgz", [("package/a.wav", tone), ("package/b.wav", tone / 2), ("package/c.wav", tone)]
+    )
     more = lists(tmp_path, monkeypatch, url, digest, [("package/a.wav", "piano"), ("package/b.wav", "")])
     out = tmp_path / "out"
     assert more.write(out, data) == 2
@@ -82,7 +84,9 @@ def test_a_debian_package_and_a_resource_file_in_it_are_opened(tmp_path, monkeyp
         pytest.skip("needs dpkg-deb, gresource and glib-compile-resources")
     root = tmp_path / "root"
     (root / "DEBIAN").mkdir(parents=True)
-    (root / "DEBIAN" / "control").write_text("Package: a\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: a\n")
+    (root / "DEBIAN" / "control").write_text(
+        "Package: a\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: a\n"
+    )
     (root / "usr").mkdir()
     soundfile.write(root / "usr" / "a b.wav", np.ones(800) / 2, 8000)
     soundfile.write(tmp_path / "c.wav", np.ones(1600) / 2, 8000)
@@ -96,7 +100,9 @@ def test_a_debian_package_and_a_resource_file_in_it_are_opened(tmp_path, monkeyp
     out = tmp_path / "out"
     assert more.write(out, data) == 2
     seconds = {row["path"]: float(row["seconds"]) for row in more.read(out / "index.csv")}
-    assert seconds["more/a_b/usr_a b.wav.flac"] == pytest.approx(0.1) and seconds["more/a_b/x_c.wav.flac"] == pytest.approx(0.2)
+    assert seconds["more/a_b/usr_a b.wav.flac"] == pytest.approx(0.1) and seconds[
+        "more/a_b/x_c.wav.flac"
+    ] == pytest.approx(0.2)
 
 
 def test_an_archive_that_is_another_is_named_with_both_digests(tmp_path, monkeypatch, data):
@@ -125,7 +131,11 @@ def test_the_lists_agree_and_name_only_what_may_train():
     assert {row["licence"] for row in rows} <= {"CC0-1.0", "PD", "CC-BY-3.0", "CC-BY-4.0"}
     assert all(audio.permissive(row["licence"]) for row in rows)
     # Who made it, not what it may be used for.
-    assert not [row for row in rows if not row["author"] or re.match(r"public.domain|no-copyright|cc0|various", row["author"], re.I)]
+    assert not [
+        row
+        for row in rows
+        if not row["author"] or re.match(r"public.domain|no-copyright|cc0|various", row["author"], re.I)
+    ]
     paths = {f"{row['archive']}/{row['file']}".replace("/", "_") for row in rows}
     assert len(paths) == len(rows), "two recordings would be one file"
 
@@ -148,7 +158,12 @@ def test_what_an_unlabelled_sound_is_only_the_teacher_says():
     assert not frame.any() and not clip.any()
     # The probe tells the labels apart; of a sound that need not be any of them it has nothing to say.
     batch["vectors"] = np.ones((60, 11, 4), np.float32)
-    fitted = {"folds": np.array([1, 2, 3]), "weights": np.ones((3, 4, 2)), "biases": np.zeros((3, 2)), "main": np.arange(2)}
+    fitted = {
+        "folds": np.array([1, 2, 3]),
+        "weights": np.ones((3, 4, 2)),
+        "biases": np.zeros((3, 2)),
+        "main": np.arange(2),
+    }
     sure = probe.probabilities(fitted, batch)[1].any(1)
     assert sure[(bent & ~nameless).any(1)].any() and not sure[~(bent & ~nameless).any(1)].any()
 
