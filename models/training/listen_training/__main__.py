@@ -160,8 +160,12 @@ def main():
 
     stage("audio")
     wanted = max(1, min(cfg.pool.ready, cfg.pool.shards))
-    while (there := pool.progress(work / "pool")) < wanted:
-        if not any(w.is_alive() for w in writers) and pool.progress(work / "pool") < wanted:
+    while True:
+        # Asked before what is there is counted: the last shard may come between the two.
+        mixing_goes_on, there = any(w.is_alive() for w in writers), pool.progress(work / "pool")
+        if there >= wanted:
+            break
+        if not mixing_goes_on:
             raise SystemExit(
                 f"the processes that mix the training sound have died at shard {there} of {wanted}; see the error above"
             )

@@ -110,6 +110,8 @@ def read_index(folder):
     rows = []
     with open(Path(folder) / "index.csv", newline="") as file:
         for r in csv.DictReader(file):
+            if r["role"] == "val" and not r["label"]:
+                raise SystemExit(f"{folder}/index.csv: expected a label in each row of role val, {r['path']} has none")
             if r["role"] in ("train", "val") and permissive(r.get("licence", "")):
                 rows.append(
                     Row(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 
+import mixes
 import numpy as np
 import pytest
 import soundfile
@@ -100,9 +101,30 @@ def test_a_debian_package_and_a_resource_file_in_it_are_opened(tmp_path, monkeyp
     out = tmp_path / "out"
     assert more.write(out, data) == 2
     seconds = {row["path"]: float(row["seconds"]) for row in more.read(out / "index.csv")}
-    assert seconds["more/a_b/usr_a b.wav.flac"] == pytest.approx(0.1) and seconds[
-        "more/a_b/x_c.wav.flac"
-    ] == pytest.approx(0.2)
+    assert seconds["more/a_b/usr_a b.wav.flac"] == pytest.approx(0.1)
+    assert seconds["more/a_b/x_c.wav.flac"] == pytest.approx(0.2)
+
+
+def test_a_package_that_its_mirror_no_longer_has_comes_from_the_snapshot(tmp_path, monkeypatch):
+    from listen_training import more
+
+    url, digest = archive(tmp_path / "a.tgz", [("a.wav", np.ones(800))])
+    monkeypatch.setattr(more, "DEBIAN", "mirror/")
+    monkeypatch.setattr(more, "SNAPSHOT", "")
+    gone = url.replace("a.tgz", "mirror/a.tgz")
+    assert hashlib.sha256(more.fetch(gone, digest)).hexdigest() == digest
+    (tmp_path / "a.tgz").unlink()
+    with pytest.raises(RuntimeError, match=f"expected an archive, came: {gone}.*; {url}"):
+        more.fetch(gone, digest)
+
+
+def test_a_row_that_chooses_needs_a_label(data):
+    from listen_training import audio
+
+    with open(data / "index.csv", "a") as file:
+        file.write("val,own,own/nameless.wav,,CC0,somebody,,1.0,8\n")
+    with pytest.raises(SystemExit, match="expected a label in each row of role val, own/nameless.wav has none"):
+        audio.read_index(data)
 
 
 def test_an_archive_that_is_another_is_named_with_both_digests(tmp_path, monkeypatch, data):
@@ -147,9 +169,7 @@ def test_what_an_unlabelled_sound_is_only_the_teacher_says():
     waves = [rng.standard_normal(32000).astype(np.float32) * 0.2 for _ in range(6)]
     unknown = [np.sin(np.arange(9000) * 0.7).astype(np.float32)]
     draw = mixer.Mixer(waves, [0, 0, 0, 1, 1, 1], [1, 2, 3, 1, 2, 3], [0, 1], rng, bent=1.0, unlabelled=unknown)
-    items = [draw.item() for _ in range(60)]
-    keys = ("labels", "activity", "unsure", "folds")
-    batch = {k: np.stack([item[2 + i] for item in items]) for i, k in enumerate(keys)}
+    batch = mixes.batch(draw, 60)
     bent = batch["labels"] == mixer.BENT
     assert not (batch["labels"] >= 0).any(), "every main sound is bent or unlabelled"
     nameless = bent & (batch["folds"] == -1)
@@ -157,14 +177,7 @@ def test_what_an_unlabelled_sound_is_only_the_teacher_says():
     frame, _, clip, _, _ = targets.targets(batch, 2, np.zeros((2, 2), bool), np.zeros(2, bool), (0, mixer.COLUMNS))
     assert not frame.any() and not clip.any()
     # The probe tells the labels apart; of a sound that need not be any of them it has nothing to say.
-    batch["vectors"] = np.ones((60, 11, 4), np.float32)
-    fitted = {
-        "folds": np.array([1, 2, 3]),
-        "weights": np.ones((3, 4, 2)),
-        "biases": np.zeros((3, 2)),
-        "main": np.arange(2),
-    }
-    sure = probe.probabilities(fitted, batch)[1].any(1)
+    sure = probe.probabilities(mixes.PROBE, batch)[1].any(1)
     assert sure[(bent & ~nameless).any(1)].any() and not sure[~(bent & ~nameless).any(1)].any()
 
 
@@ -179,3 +192,16 @@ def test_a_run_without_some_labels_hears_no_sound_that_may_be_theirs():
     batch = unseen.Without(Pool(), 3, [1], [0]).draw(np.random.default_rng(1), 200)
     assert set(np.unique(batch["was"])) == {mixer.STRANGE, mixer.NONE, 0, 2}
     assert (batch["labels"] == np.where(batch["was"] == 2, 1, batch["was"])).all()
+
+
+def test_what_goes_on_in_a_row_is_one_clip_a_label_or_anything():
+    from listen_training import mixer
+
+    rng = np.random.default_rng(4)
+    waves = [rng.standard_normal(8000).astype(np.float32) for _ in range(9)]
+    draw = mixer.Mixer(waves, [0, 0, 0, 1, 1, 1, 2, 2, 2], [1] * 9, [0], rng)
+    rows = [draw.alike(draw.short) for _ in range(200)]
+    again = [picks for picks, same in rows if same]
+    assert again and all(len(picks) == 1 for picks in again)
+    kinds = {tuple(map(int, picks)) for picks, same in rows if not same}
+    assert kinds == {(3, 4, 5), (6, 7, 8), (3, 4, 5, 6, 7, 8)}, "never a clip of a main label"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mixes
 import numpy as np
 import pytest
 
@@ -233,9 +234,7 @@ def test_bent_sounds_teach_no_label(made):
     rng = np.random.default_rng(4)
     waves = [sound(kind, rng) for kind in ("whistle", "rain") for _ in range(3)]
     draw = mixer.Mixer(waves, [0, 0, 0, 1, 1, 1], [1, 2, 3, 1, 2, 3], [0, 1], rng, bent=1.0)
-    items = [draw.item() for _ in range(40)]
-    keys = ("labels", "activity", "unsure", "folds")
-    batch = {k: np.stack([item[2 + i] for item in items]) for i, k in enumerate(keys)}
+    batch = mixes.batch(draw, 40)
     bent = batch["labels"] == mixer.BENT
     assert bent.any() and not (batch["labels"] >= 0).any()
     overlap, span = np.zeros((2, 2), bool), (0, mixer.COLUMNS)
@@ -243,14 +242,7 @@ def test_bent_sounds_teach_no_label(made):
     heard = ((batch["activity"] | batch["unsure"]) & bent[:, :, None]).any(1)
     assert not frame.any() and not clip.any()
     assert (skip.numpy() == heard[:, :, None]).all() and (clip_skip.numpy() == heard.any(1)[:, None]).all()
-    batch["vectors"] = np.ones((40, 11, 4), np.float32)
-    fitted = {
-        "folds": np.array([1, 2, 3]),
-        "weights": np.ones((3, 4, 2)),
-        "biases": np.zeros((3, 2)),
-        "main": np.arange(2),
-    }
-    assert probe.probabilities(fitted, batch)[1].any()
+    assert probe.probabilities(mixes.PROBE, batch)[1].any()
 
 
 def test_a_tape_reads_all_of_its_sound_within_an_octave_of_its_speed():
