@@ -9,11 +9,14 @@ use gst_listen_common::event_times::EventTimes;
 use gst_listen_common::labels::Listened;
 use gst_listen_common::result_meta::{EventRecord, WindowResult};
 use gst_listen_common::sparse::Sparse;
+use gst_listen_common::strength_meta::StrengthMeta;
 use gst_listen_common::values::value_array;
 use gst_listen_common::window_meta::WindowMeta;
+use listen_features::Strength;
 use listen_package::{Output as Embeds, Package};
 use listen_zeroshot::{
-    Change, Counts, Detector, EndReason, Label, LabelScore, MatchError, SettingsError, Source, Span, Window,
+    Change, Counts, Detector, Edge, EndReason, Label, LabelScore, MatchError, SettingsError, Source, Span,
+    Window,
 };
 
 use crate::output::{Form, Line, Observer, Report};
@@ -192,6 +195,11 @@ impl Stream {
             };
             self.end_before(span.start, wishes, todo);
             let Some(listening) = &mut self.listening else { break };
+            if index == 0
+                && let Some(meta) = StrengthMeta::of(buffer)
+            {
+                listening.detector.push_edges(caps.channel, edges(&meta));
+            }
             let mut changes = Vec::new();
             listening.detector.push(span, caps.channel, level, row, &mut changes)?;
             let scores: Vec<LabelScore> = listening.detector.scores().collect();
@@ -382,4 +390,8 @@ impl Stream {
         let back = self.told.is_some_and(|told| start < told);
         settings.post_messages && (back || since.is_none_or(|since| since >= settings.interval()))
     }
+}
+
+fn edges(meta: &StrengthMeta) -> impl Iterator<Item = Edge> + '_ {
+    meta.timed().map(|(at, Strength { onset, offset })| Edge { at: at.nseconds(), onset, offset })
 }

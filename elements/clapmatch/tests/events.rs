@@ -65,6 +65,45 @@ fn level_and_time_of_day_come_from_the_window() {
 }
 
 #[test]
+fn events_of_frames_begin_and_end_where_the_sound_itself_does() {
+    use gst_listen_common::strength_meta::StrengthMeta;
+    use listen_features::Strength;
+    let frame = s(0.1);
+    let (heard, strength) = (20..40, |onset, offset| Strength { onset, offset });
+    for (shift, expected) in [(None, "2.0-4.0"), (Some((1.7, 4.3)), "1.7-4.3"), (Some((0.3, 5.5)), "2.0-4.0")]
+    {
+        let mut bench = Bench::of(
+            common::tiny_clip(),
+            listen_package::Output::Frames,
+            "ANY",
+            &[LABELS, ("smoothing", "0")],
+        );
+        // Ten frames a buffer, as an encoder gives them; strengths every 10 ms.
+        for first in (0..80_u64).step_by(10) {
+            let label = |k| if heard.contains(&k) { "low tone" } else { "silence" };
+            let values: Vec<f32> =
+                (first..first + 10).flat_map(|k| common::embedding(&bench.package, label(k))).collect();
+            let mut buffer = common::buffer(&values, frame * first, frame * 10);
+            if let Some((begins, ends)) = shift {
+                let near = |at: f64, k: u64| s(at) == frame * first + s(0.01) * k;
+                let strengths = (0..100).map(|k| match () {
+                    () if near(begins, k) => strength(1.0, 0.0),
+                    () if near(ends, k) => strength(0.0, 1.0),
+                    () => Strength::default(),
+                });
+                let (start, duration) = (frame * first, frame * 10);
+                StrengthMeta { start, duration, strengths: strengths.collect() }
+                    .attach(buffer.get_mut().unwrap());
+            }
+            bench.h.push(buffer).unwrap();
+        }
+        bench.eos();
+        let told = bench.events();
+        assert_eq!(told.last().map(String::as_str), Some(&*format!("end low tone {expected}")), "{told:?}");
+    }
+}
+
+#[test]
 fn messages_come_in_the_order_of_what_they_tell() {
     let mut bench = Bench::new("ANY", &[LABELS, ("post-messages", "true")]);
     bench.hear(&["low tone", "high tone"]);

@@ -16,6 +16,7 @@ pub mod recent;
 pub mod reference;
 pub mod result_meta;
 pub mod sparse;
+pub mod strength_meta;
 pub mod timeline;
 pub mod values;
 pub mod window_meta;

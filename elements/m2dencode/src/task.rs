@@ -6,6 +6,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst::{FlowError, FlowSuccess};
 use gst_listen_common::errors;
+use gst_listen_common::strength_meta::StrengthMeta;
 use gst_listen_common::window_meta::WindowMeta;
 use listen_encoder::{Embedding, Heard};
 use listen_runtime::{RuntimeError, SubmitError};
@@ -156,6 +157,10 @@ impl M2dEncode {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
             ticket.references.iter().for_each(|stamp| stamp.attach(buffer, later, Some(duration)));
+            if !embedding.strengths.is_empty() {
+                let (start, strengths) = (ticket.start.saturating_add(later), embedding.strengths.clone());
+                StrengthMeta { start, duration, strengths }.attach(buffer);
+            }
             let duration = model.time(u64::from(embedding.valid_frames));
             WindowMeta { level: embedding.level_db.into(), start: ticket.start, duration }.attach(buffer);
         }

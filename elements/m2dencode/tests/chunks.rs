@@ -73,6 +73,25 @@ fn time_steps_of_a_stream_are_those_of_the_whole_and_any_cut_gives_the_same_bits
 }
 
 #[test]
+fn time_steps_bring_along_when_something_begins_and_clips_do_not() {
+    use gst_listen_common::strength_meta::StrengthMeta;
+    let of = |output: Output, cut: u64| -> Vec<Option<StrengthMeta>> {
+        let (mut h, _) = stream(|element| element.set_output(output));
+        heard(&mut h, 100, cut).iter().map(|buffer| StrengthMeta::of(buffer)).collect()
+    };
+    let metas = of(Output::Frames, 1_000);
+    assert_eq!(of(Output::Frames, 1), metas);
+    let mut expected = 0;
+    for meta in metas.into_iter().map(|meta| meta.expect("strengths")) {
+        assert_eq!((meta.start, meta.duration), (time(expected), time(meta.strengths.len() as u64)));
+        expected += meta.strengths.len() as u64;
+        assert!(meta.strengths.iter().any(|strength| strength.onset + strength.offset > 0.0));
+    }
+    assert_eq!(expected, 100);
+    assert!(of(Output::Clip, 1_000).iter().all(Option::is_none));
+}
+
+#[test]
 fn clips_of_a_stream_are_pooled_from_the_steps_of_the_whole_and_any_cut_gives_the_same_bits() {
     let total = 333;
     let tokens = whole_tokens(total);

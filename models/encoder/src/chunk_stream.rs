@@ -117,9 +117,10 @@ impl ChunkStream {
     }
 
     /// Takes a chunk; it is a job where chunks are what is given.
-    fn add(&mut self, piece: Piece) -> Option<WindowJob> {
+    fn add(&mut self, mut piece: Piece) -> Option<WindowJob> {
         self.prepared = piece.end();
         if self.steps.is_some() {
+            let strengths = std::mem::take(&mut piece.strengths);
             return Some(WindowJob {
                 start_frame: piece.start_frame,
                 valid_frames: piece.valid_frames,
@@ -127,6 +128,7 @@ impl ChunkStream {
                 first: piece.start_frame == 0,
                 last: self.total == Some(piece.end()),
                 level_db: db(mean(piece.powers.iter().copied())),
+                strengths,
                 steps: self.steps,
                 data: Vec::new(),
                 pieces: Some(Pieces { stream: self.stream, pieces: vec![piece] }),
@@ -170,6 +172,7 @@ impl ChunkStream {
             first: k == 0,
             last,
             level_db: db(self.powers.mean(steps as usize)),
+            strengths: Vec::new(),
             steps: None,
             data: Vec::new(),
             pieces: Some(Pieces { stream: self.stream, pieces }),

@@ -162,6 +162,13 @@ impl StepGrid {
         begin.min(end) as usize..end as usize
     }
 
+    /// The frames of a window that some of its steps describe, `valid_frames` of them real sound.
+    pub(crate) fn frames_of(&self, steps: &Range<usize>, valid_frames: u32) -> Range<u32> {
+        let n = self.frames_per_step;
+        let (begin, end) = (steps.start as u32 * n, (steps.end as u32 * n).min(valid_frames));
+        begin..end.max(begin)
+    }
+
     fn hop_steps(&self) -> u32 {
         self.hop / self.frames_per_step
     }

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
+use listen_features::Strength;
 use listen_package::{EncoderKind, FrameEmbedding, HeadInput, Output, TokenOrder};
 use listen_runtime::{Model, Provider, RuntimeError};
 
+use crate::WindowJob;
 use crate::graphs::Graphs;
 use crate::prepare::{Piece, Pieces};
 use crate::recipe::{Recipe, activate};
 use crate::tensor::{Grid, append_pooled, shape, unit_length};
-use crate::{StepGrid, WindowJob};
 
 /// What a window was turned into.
 ///
@@ -41,6 +42,9 @@ pub struct Embedding {
     pub last: bool,
     /// Level of the window's real sound, in dB relative to a full-scale sine of 1 kHz.
     pub level_db: f32,
+    /// How strongly sound begins and ends at each of the frames that it describes; none with `output=clip`, and where the
+    /// front end is in the graph.
+    pub strengths: Vec<Strength>,
     /// What ran the encoder's graph; never `Auto`.
     pub provider: Provider,
     /// The classifier's scores in [0, 1], `[rows, classes]`, in the order of the package's classes.
@@ -360,6 +364,8 @@ fn split(
             valid_frames: job.valid_frames,
             last: job.last,
             level_db: job.level_db,
+            // A graph may give fewer steps than the window has.
+            strengths: job.strengths.iter().take(frames as usize).copied().collect(),
             provider,
             scores: scores.as_ref().map(|scores| scores[first * classes..at * classes].to_vec()),
             stream: job.pieces.as_ref().map_or(0, |pieces| pieces.stream),
@@ -371,12 +377,12 @@ fn split(
 /// First frame, number of frames, and frames per step of what a window gives.
 fn described(job: &WindowJob, span: &Range<usize>) -> (u64, u32, u32) {
     let kept = job.pieces.as_ref().and_then(|pieces| pieces.pieces.first());
-    match job.steps.as_ref().map(StepGrid::frames_per_step) {
+    match &job.steps {
         None if kept.is_some() => (kept.map_or(0, |piece| piece.start_frame), job.valid_frames, 0),
         None => (job.start_frame, job.valid_frames, 0),
-        Some(n) => {
-            let (begin, end) = (span.start as u32 * n, (span.end as u32 * n).min(job.valid_frames));
-            (job.start_frame + u64::from(begin), end.saturating_sub(begin), n)
+        Some(grid) => {
+            let frames = grid.frames_of(span, job.valid_frames);
+            (job.start_frame + u64::from(frames.start), frames.len() as u32, grid.frames_per_step())
         }
     }
 }

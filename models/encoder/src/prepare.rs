@@ -1,6 +1,6 @@
 //! Windows to jobs: level, normalisation, padding. What of it depends on the stream lives here, not in the engine.
 
-use listen_features::{Conditioning, Level, silence_value};
+use listen_features::{Conditioning, Level, Strength, Strengths, silence_value};
 use listen_package::{Audio, Frontend, Layout, Manifest, ShortPad};
 
 use crate::chunk::Chunk;
@@ -23,6 +23,9 @@ pub struct WindowJob {
     pub last: bool,
     /// Level of its real sound, in dB relative to a full-scale sine of 1 kHz: for a gate.
     pub level_db: f32,
+    /// How strongly sound begins and ends at each frame that its time steps describe; none where it gives no time steps,
+    /// or frames are samples.
+    pub(crate) strengths: Vec<Strength>,
     /// Where its time steps lie and which are given; filled from the plan.
     pub(crate) steps: Option<crate::StepGrid>,
     /// Its frames, normalised, in the order that the graph wants; nothing where the window is encoded in chunks.
@@ -74,6 +77,8 @@ pub(crate) struct Piece {
     pub(crate) data: Vec<f32>,
     /// How loud each of the chunk's own time steps is.
     pub(crate) powers: Vec<StepPower>,
+    /// As [`WindowJob::strengths`], of the chunk's own frames.
+    pub(crate) strengths: Vec<Strength>,
 }
 
 impl Piece {
@@ -111,6 +116,8 @@ pub struct Preparer {
     steps: Option<crate::StepGrid>,
     silence: f32,
     meter: Meter,
+    /// `None` where nobody asks when sound begins.
+    strengths: Option<Strengths>,
     normalizer: Normalizer,
     bad_values: u64,
     layout: Layout,
@@ -147,6 +154,10 @@ impl Preparer {
             steps: plan.steps,
             silence,
             meter,
+            strengths: match &manifest.frontend {
+                Frontend::Logmel(front_end) => plan.steps.map(|_| Strengths::new(front_end)),
+                Frontend::InGraph => None,
+            },
             normalizer: Normalizer::new(&manifest.normalize, plan.frame_seconds()),
             bad_values: 0,
             layout: manifest.encoder.input.layout,
@@ -180,7 +191,8 @@ impl Preparer {
         let real = (frames.len() / width) as u32;
         let padded = real.max(self.shortest).next_multiple_of(unit).min(self.longest.max(real));
         let data = self.laid_out(frames, padded, &statistics);
-        let own = &frames[chunk.lead_frames as usize * width..][..chunk.valid_frames as usize * width];
+        let (lead, valid) = (chunk.lead_frames as usize, chunk.valid_frames as usize);
+        let own = &frames[lead * width..][..valid * width];
         let power =
             |step: &[f32]| (10_f64.powf(f64::from(self.meter.db(step)) / 10.0), (step.len() / width) as u32);
         let piece = Piece {
@@ -190,6 +202,7 @@ impl Preparer {
             steps: chunk.valid_frames.div_ceil(per_step) as usize,
             frames: padded,
             powers: own.chunks(per_step as usize * width).map(power).collect(),
+            strengths: self.strengths_of(frames, lead..lead + valid),
             data,
         };
         self.mended = mended;
@@ -212,6 +225,11 @@ impl Preparer {
         let valid_frames = (frames.len() / self.width.max(1)) as u32;
         let padded = self.padded(valid_frames);
         let data = self.laid_out(frames, padded, &statistics);
+        let described = self.steps.map_or(0..0, |grid| {
+            let given = grid.given(valid_frames, grid.steps(padded), window.first, window.last);
+            let frames = grid.frames_of(&given, valid_frames);
+            frames.start as usize..frames.end as usize
+        });
         WindowJob {
             start_frame: window.start_frame,
             valid_frames,
@@ -219,11 +237,16 @@ impl Preparer {
             first: window.first,
             last: window.last,
             level_db,
+            strengths: self.strengths_of(frames, described),
             steps: self.steps,
             data,
             pieces: None,
             tokens: None,
         }
+    }
+
+    fn strengths_of(&self, frames: &[f32], which: std::ops::Range<usize>) -> Vec<Strength> {
+        self.strengths.map_or_else(Vec::new, |strengths| strengths.of(frames, which))
     }
 
     /// Frames normalised, padded to `padded`, and in the order that the graph wants: whoever runs it has nothing left to do.

@@ -105,6 +105,7 @@ impl Repooler {
             first: false,
             last: steps.last,
             level_db: steps.level_db,
+            strengths: Vec::new(),
             steps: None,
             data: Vec::new(),
             pieces: None,

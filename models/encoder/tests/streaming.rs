@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::{changed, cosine, encode, folder, jobs, open, truth, worst};
 use listen_encoder::{ChunkGrid, EncoderModel, EncoderOptions, Heard, Plan, Repooler, WindowJob, WindowMode};
+use listen_features::Strengths;
 use listen_package::{Edge, Output};
 use listen_runtime::Limits;
 use serde_json::json;
@@ -53,6 +54,46 @@ fn steps_of_chunks_are_those_of_the_whole_and_any_cut_gives_the_same_bits() {
             }
         }
     }
+}
+
+#[test]
+fn strengths_of_the_frames_that_steps_describe_are_those_of_the_whole_stream() {
+    let (_, stream) = truth("tiny-stream", "stream");
+    let package = open(&folder("tiny-stream"));
+    let measured = Strengths::new(package.front_end().unwrap());
+    let overlapping = EncoderOptions {
+        window_mode: WindowMode::Whole,
+        window_frames: Some(96),
+        hop_frames: Some(32),
+        ..chunked(Output::Frames)
+    };
+    for options in [chunked(Output::Frames), chunked(Output::Tokens), overlapping] {
+        let mut model = EncoderModel::load(&package, &options).unwrap();
+        for frames in [300, 130, 33] {
+            let values = &stream[..frames * 64];
+            let whole = measured.of(values, 0..frames);
+            for cut in [usize::MAX, 7] {
+                let given = encode(&mut model, &jobs(&package, &options, values, cut), 1);
+                for embedding in &given {
+                    assert_eq!(embedding.strengths.len(), embedding.frames as usize);
+                    // Where the graph itself has less context than 120 ms on either side its frames are compared with less.
+                    let first = embedding.start_frame as usize;
+                    let part = embedding.strengths.iter().zip(&whole[first..]);
+                    let same = part.filter(|(found, expected)| found == expected).count();
+                    assert!(
+                        same * 2 >= embedding.strengths.len(),
+                        "{options:?}, {frames} frames from {first}"
+                    );
+                }
+                assert_eq!(given.iter().map(|e| e.strengths.len()).sum::<usize>(), frames);
+            }
+        }
+    }
+    let clips = jobs(&package, &chunked(Output::Clip), &stream, usize::MAX);
+    let client = Repooler::open(&package, &chunked(Output::Clip)).unwrap();
+    client.submit(clips[0].clone(), Limits::default()).unwrap();
+    let heard = client.recv_under_way(Duration::from_secs(60)).unwrap().unwrap();
+    assert!(matches!(heard, Heard::Embedding(clip) if clip.strengths.is_empty()));
 }
 
 /// The default package, with its promise; the one that its training is built for where it has none yet.

@@ -31,6 +31,7 @@
 //! * [`Plain`]: samples as they are, for models that have their front end inside.
 //! * [`Conditioning`]: what a model wants done to samples before.
 //! * [`Level`]: how loud a window of frames is; [`silence_value`]: the frames' value for digital silence.
+//! * [`Strengths`]: how strongly sound begins and ends at each frame.
 mod analysis;
 mod bank;
 mod condition;
@@ -45,6 +46,7 @@ mod plain;
 mod preset;
 mod samples;
 mod stream;
+mod strength;
 
 pub use bank::Bank;
 pub use condition::{Conditioning, from_s16le};
@@ -55,3 +57,4 @@ pub use front_end::{FrontEnd, Log, MelNorm, MelScale, PadMode, Spectrum, Triangl
 pub use level::{Level, silence_value};
 pub use plain::Plain;
 pub use stream::{LogMel, log_mel};
+pub use strength::{Strength, Strengths};

@@ -109,10 +109,10 @@ ONSETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
 OFFSETS = (0.02, 0.05, 0.1, 0.2)
 
 
-def settle(result, played, heard, vectors, streams):
+def settle(result, played, heard, edges, vectors, streams):
     """Sets a, b, smoothing and thresholds: the best events in scenes at which unrelated sound seldom fires.
 
-    `heard`: the frames [n, dim] of each scene of `played`, `streams` those of unrelated sound. A setting's worth is the
+    `heard`: the frames [n, dim] of each scene of `played`, `edges` its `scenes.strengths`, `streams` frames of unrelated sound. A setting's worth is the
     mean of event-F1 and onset-F1 and a third of the recall, less COST for each doubling of the false events above ALLOWED.
     Returns what was tried as dictionaries, the best first.
     """
@@ -131,7 +131,7 @@ def settle(result, played, heard, vectors, streams):
                         if off >= on:
                             continue
                         rate = alarms(quiet, strange, on, off)
-                        f = scenes.figures(runs, plain, played, on, off)
+                        f = scenes.figures(runs, plain, edges, played, on, off)
                         worth = (f["event_f1"] + f["onset_f1"]) / 2 + f["recall"] / 3
                         worth -= COST * max(0.0, np.log2(max(rate, 1e-9) / ALLOWED))
                         chosen = {"a": a, "b": result.b, "smoothing": seconds, "threshold": on, "offset_threshold": off}

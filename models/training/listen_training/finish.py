@@ -66,7 +66,8 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     if cfg.package.settings:
         calibrate.take(result, json.loads(Path(cfg.package.settings).read_text())["settings"])
     else:
-        tried = calibrate.settle(result, played, heard, vectors, streams)
+        edges = [scenes.strengths(audio.log_mel(s.samples, np.float32)) for s in played]
+        tried = calibrate.settle(result, played, heard, edges, vectors, streams)
         (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")
     silence = calibrate.quiet_mels(rng, 1, frames)
     clip, frame = calibrate.embed(runner, silence)

@@ -110,9 +110,42 @@ def frames(runner, mel, block=2400, around=384):
     return np.concatenate(out)
 
 
+STRENGTH_REACH = 12  # frames: 120 ms on either side of a frame, as models/features/src/strength.rs has it
+LOUDER = 4.0  # nats: what one band tells at most
+
+
+def strengths(mel):
+    """How strongly sound begins and ends before each frame of log-mel [T, 80]: two arrays [T], in nats of power.
+
+    The mean over the bands of how much more (less) the mean of the `STRENGTH_REACH` frames from there on has than that of
+    as many before: spectral flux over longer spans. Where fewer are there on one side it counts by as much less.
+    """
+    mel = np.asarray(mel, np.float64)
+    total = np.concatenate([np.zeros((1, mel.shape[1])), np.cumsum(mel, axis=0)])
+    at = np.arange(len(mel))
+    last, first = np.minimum(at + STRENGTH_REACH, len(mel)), np.maximum(at - STRENGTH_REACH, 0)
+    after = (total[last] - total[at]) / (last - at)[:, None]
+    before = (total[at] - total[first]) / np.maximum(at - first, 1)[:, None]
+    share, step = np.minimum(last - at, at - first) / STRENGTH_REACH, after - before
+    return share * np.clip(step, 0, LOUDER).mean(1), share * np.clip(-step, 0, LOUDER).mean(1)
+
+
 HOLD = 0.5  # seconds: clapmatch's default hold-time
 REACH = 3  # columns: 240 ms on either side of a step, as models/zeroshot/src/steps.rs has it
 CLEARLY = 1.1  # so much steeper is a later step up that an event begins at
+# Where strengths are known, an edge is looked for so many seconds before and after the score's step, and one further away
+# by NEAR must be e times as strong; weaker ones than FAINT are none (models/zeroshot/src/edges.rs).
+RISE_WITHIN, FALL_WITHIN, NEAR, FAINT = (1.0, 0.3), (0.5, 0.5), 0.7, 0.3
+FRAME = audio.HOP / audio.RATE
+
+
+def sharpened(strength, place, first, last):
+    """The time between `first` and `last` (seconds) of the edge that the step at `place` belongs to; None: there is none."""
+    at = np.arange(max(0, int(np.ceil(first / FRAME - 1e-6))), min(len(strength), int(np.floor(last / FRAME + 1e-6)) + 1))
+    if not len(at):
+        return None
+    best = at[np.argmax(strength[at] * np.exp(-np.abs(at * FRAME - place) / NEAR))]
+    return float(best * FRAME) if strength[best] >= FAINT else None
 
 
 def steps(score, known):
@@ -126,8 +159,10 @@ def steps(score, known):
     return (total[last] - total[at]) / (last - at) - (total[at] - total[first]) / np.maximum(at - first, 1)
 
 
-def track(score, raw, on, off):
+def track(score, raw, on, off, edges=None):
     """Events (onset, offset) in seconds of one label's frames [n], smoothed and as they were, as clapmatch makes them.
+
+    `edges`: `strengths` of the sound, where they are known: onsets and offsets are moved to the edge that is strongest nearby.
 
     An event holds a score that reaches `on` and lasts until it was below `off` for `HOLD`. It begins at the steepest step
     up since the score rose above `off`, and ends at the steepest step down after it last reached `on`, or went on
@@ -136,9 +171,9 @@ def track(score, raw, on, off):
     if not len(score) or score.max() < on:
         return []
     n, hold = len(score), int(np.ceil(HOLD / COLUMN))
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], (score >= off).astype(np.int8), [0]])))
+    crossings = np.flatnonzero(np.diff(np.concatenate([[0], (score >= off).astype(np.int8), [0]])))
     groups = []
-    for start, end in edges.reshape(-1, 2).tolist():
+    for start, end in crossings.reshape(-1, 2).tolist():
         hot = np.flatnonzero(score[start:end] >= on) + start
         if groups and start - groups[-1]["end"] < hold:
             groups[-1]["end"] = end
@@ -148,19 +183,30 @@ def track(score, raw, on, off):
     events = []
     for group in groups:
         first, sure, end = group["first"], group["sure"], group["end"]
-        free = events[-1][1] if events else 0
+        free = events[-1][1] if events else 0.0
         rise = steps(raw[: first + 1], first + 1)[group["start"] :]
         begun, least = 0, 0.0
         for place, height in enumerate(rise.tolist()):
             if height > least:
                 begun, least = place, height * CLEARLY
-        begun = max(free, group["start"] + begun)
+        onset = max(free, (group["start"] + begun) * COLUMN)
+        least = onset + COLUMN
+        if edges is not None:
+            last = min(onset + RISE_WITHIN[1], (first + 1) * COLUMN)
+            found = sharpened(edges[0], onset, max(free, onset - RISE_WITHIN[0]), last)
+            onset = onset if found is None else found
+            least = max(least, onset + COLUMN)
+        known, offset = end + hold, end * COLUMN
         if end < n:
-            fall = steps(raw, min(end + hold, n))[: end + 1]
+            fall = steps(raw, min(known, n))[: end + 1]
             place = sure + 1 + int(np.argmin(fall[sure + 1 :]))
-            end = place if fall[place] < 0 else end
-        events.append((begun, max(end, begun + 1)))
-    return [(start * COLUMN, end * COLUMN) for start, end in events]
+            offset = (place if fall[place] < 0 else end) * COLUMN
+            if edges is not None:
+                last = min(offset + FALL_WITHIN[1], known * COLUMN)
+                found = sharpened(edges[1], offset, max(least, offset - FALL_WITHIN[0]), last)
+                offset = offset if found is None else found
+        events.append((onset, max(offset, least)))
+    return events
 
 
 def agree(found_events, truth, collar=0.2, part=0.2, offsets=True):
@@ -183,15 +229,15 @@ def f1(hits, found, truth):
     return float(np.mean([2 * hits.get(k, 0) / (found.get(k, 0) + n) for k, n in truth.items()])) if truth else 0.0
 
 
-def figures(runs, raws, scenes, on, off):
+def figures(runs, raws, edges, scenes, on, off):
     """Event-F1 (collar 0.2 s, 20%) and onset F1 macro over labels, the share of sounds that are heard, events.
 
-    `runs`, `raws`: each scene's scores [n, labels of its list], smoothed and as they were.
+    `runs`, `raws`: each scene's scores [n, labels of its list], smoothed and as they were; `edges` its `strengths`.
     """
     event, onset, found, truth, heard, false = Counter(), Counter(), Counter(), Counter(), [], 0
-    for score, raw, scene in zip(runs, raws, scenes, strict=True):
+    for score, raw, edge, scene in zip(runs, raws, edges, scenes, strict=True):
         for k, label in enumerate(scene.listed):
-            events = [(label, a, b) for a, b in track(score[:, k], raw[:, k], on, off)]
+            events = [(label, a, b) for a, b in track(score[:, k], raw[:, k], on, off, edge)]
             true = [t for t in scene.truth if t[0] == label]
             found[label] += len(events)
             if true:

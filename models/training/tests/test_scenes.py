@@ -13,8 +13,22 @@ TRACKS = Path(__file__).parents[2] / "zeroshot" / "tests" / "tracks.json"
 def test_events_are_those_that_the_tracker_is_held_against():
     file = json.loads(TRACKS.read_text())
     for case in file["cases"]:
-        events = scenes.track(np.array(case["score"]), np.array(case["raw"]), file["onset"], file["offset"])
-        assert [[round(t / scenes.COLUMN) for t in event] for event in events] == case["events"]
+        edges = np.array(case["strengths"]) if case["strengths"] else None
+        events = scenes.track(np.array(case["score"]), np.array(case["raw"]), file["onset"], file["offset"], edges)
+        assert [[round(1000 * t) for t in event] for event in events] == case["events_ms"]
+
+
+def test_an_event_lies_where_the_sound_itself_begins_and_ends():
+    pause = np.zeros(12)
+    score = np.concatenate([pause, [0.3, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.3], pause])
+    rng = np.random.default_rng(3)
+    level = np.full(8 * len(score), 0.01)
+    level[60:180] = 0.1  # 0.6 to 1.8 s; the score says 1.04 to 1.6 s
+    mel = np.log(level[:, None] ** 2 * rng.uniform(0.5, 2, (len(level), 80)))
+    ((onset, offset),) = scenes.track(score, score, 0.8, 0.1, scenes.strengths(mel))
+    assert abs(onset - 0.6) < 0.015 and abs(offset - 1.8) < 0.015
+    ((early, late),) = scenes.track(score, score, 0.8, 0.1)
+    assert np.allclose((early, late), (13 * scenes.COLUMN, 20 * scenes.COLUMN))
 
 
 def test_an_event_lies_between_the_steepest_steps():

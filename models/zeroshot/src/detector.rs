@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use crate::edges::{Edge, Edges};
 use crate::error::MatchError;
 use crate::event::{Change, EndReason, Event, EventIds, Span};
 use crate::matcher::Matcher;
@@ -42,6 +43,7 @@ struct Channel {
     number: i32,
     smoother: Smoother,
     trackers: Vec<Tracker>,
+    edges: Edges,
     /// End of the last window.
     end: u64,
 }
@@ -98,6 +100,13 @@ impl Detector {
         self
     }
 
+    /// Takes when something in a channel begins or ends, in order: onsets and offsets of the events found from now on are
+    /// moved there ([`Edges`]). An edge that lies behind the embedding that is taken plays no part yet.
+    pub fn push_edges(&mut self, channel: i32, edges: impl IntoIterator<Item = Edge>) {
+        let place = self.channel(channel);
+        edges.into_iter().for_each(|edge| self.channels[place].edges.push(edge));
+    }
+
     /// Takes one embedding and adds what it changes to `changes`.
     ///
     /// `level` is the window's level in dB, where it is known; `channel` is -1 for a mixture.
@@ -133,9 +142,11 @@ impl Detector {
     /// Ends every active event, because nothing comes after `at`, or something else does; forgets the past.
     pub fn end_all(&mut self, at: u64, reason: EndReason, changes: &mut Vec<Change>) {
         for channel in &mut self.channels {
-            let ended = channel.trackers.iter_mut().filter_map(|tracker| tracker.end(at, reason));
+            let Channel { trackers, edges, .. } = channel;
+            let ended = trackers.iter_mut().filter_map(|tracker| tracker.end(at, edges, reason));
             changes.extend(ended.inspect(|_| self.counts.ended += 1));
-            channel.trackers.iter_mut().for_each(Tracker::reset);
+            trackers.iter_mut().for_each(Tracker::reset);
+            edges.clear();
             channel.smoother.reset();
         }
     }
@@ -151,10 +162,10 @@ impl Detector {
         if !comparable {
             for channel in &mut self.channels {
                 let end = channel.end;
-                let open = channel.trackers.iter_mut();
-                changes.extend(open.filter_map(|tracker| {
+                let Channel { trackers, edges, .. } = channel;
+                changes.extend(trackers.iter_mut().filter_map(|tracker| {
                     tracker.rescale();
-                    tracker.end(end, EndReason::Reconfigured)
+                    tracker.end(end, edges, EndReason::Reconfigured)
                 }));
                 channel.smoother.reset();
             }
@@ -172,8 +183,9 @@ impl Detector {
                 tracker.set_rule(*rule, label.clone(), index);
                 channel.trackers.push(tracker);
             }
-            let gone = old.into_iter().flatten();
-            changes.extend(gone.filter_map(|mut tracker| tracker.end(channel.end, EndReason::LabelRemoved)));
+            let (gone, edges) = (old.into_iter().flatten(), &channel.edges);
+            let ended = |mut tracker: Tracker| tracker.end(channel.end, edges, EndReason::LabelRemoved);
+            changes.extend(gone.filter_map(ended));
             channel.smoother.remap(&from, matcher.kind().lowest());
             channel.smoother.set(smoothing);
         }
@@ -273,17 +285,17 @@ impl Detector {
     }
 
     fn step(&mut self, place: usize, index: usize, sample: &Sample, changes: &mut Vec<Change>) {
-        let channel = &mut self.channels[place];
+        let Channel { trackers, edges, .. } = &mut self.channels[place];
         let interval = self.settings.update_interval;
-        let Some(change) = channel.trackers[index].push(sample, interval, &mut self.ids) else { return };
+        let Some(change) = trackers[index].push(sample, edges, interval, &mut self.ids) else { return };
         match &change {
             Change::Start(event) => {
                 self.counts.started += 1;
                 if self.groups[index].is_some() {
-                    let others = (0..channel.trackers.len())
+                    let others = (0..trackers.len())
                         .filter(|&other| other != index && self.groups[other] == self.groups[index]);
                     for other in others {
-                        let ended = channel.trackers[other].end(event.onset, EndReason::Group);
+                        let ended = trackers[other].end(event.onset, edges, EndReason::Group);
                         self.counts.ended += u64::from(ended.is_some());
                         changes.extend(ended);
                     }
@@ -329,7 +341,7 @@ impl Detector {
         let trackers =
             labels.map(|(index, (label, rule))| Tracker::new(*rule, label.clone(), index, number)).collect();
         let smoother = Smoother::new(self.smoothing());
-        self.channels.push(Channel { number, smoother, trackers, end: 0 });
+        self.channels.push(Channel { number, smoother, trackers, edges: Edges::default(), end: 0 });
         self.channels.len() - 1
     }
 }

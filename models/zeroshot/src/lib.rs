@@ -25,6 +25,7 @@
 //! ```
 
 mod detector;
+mod edges;
 mod error;
 mod event;
 mod json;
@@ -46,6 +47,7 @@ mod time;
 mod tracker;
 
 pub use detector::{Counts, Detector, LabelScore};
+pub use edges::{Edge, Edges};
 pub use error::MatchError;
 pub use event::{Change, EndReason, Event, EventIds, Span};
 pub use json::{Source, Window, event_line, score_line};

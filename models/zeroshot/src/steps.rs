@@ -91,6 +91,11 @@ impl Steps {
         self.cut = true;
     }
 
+    /// Whether scores come closely enough for steps.
+    pub fn are_looked_for(&self) -> bool {
+        self.reach > 0
+    }
+
     /// The step that all of its scores are there of since the last `push`.
     pub fn whole(&self) -> Option<Step> {
         let place = self.recent.len().checked_sub(self.reach)?;

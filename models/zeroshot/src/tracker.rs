@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::edges::Edges;
 use crate::event::{Change, EndReason, Event, EventIds, Span};
 use crate::labels::Label;
 use crate::rules::Rule;
@@ -42,13 +43,14 @@ pub enum Standing {
 ///   that one that are at or above the offset threshold: hysteresis works both ways, so that a high onset threshold makes
 ///   events rarer, not later. Where samples are at most 120 ms apart it is where the score rises most steeply (of two
 ///   steps within a tenth the earlier), by the means over 240 ms before and behind (change detection of Ebbers et al.
-///   2024, arXiv 2406.04212), otherwise the first of them: the start of what is new in it (`max(start, end - step)`).
+///   2024, arXiv 2406.04212), moved to where the sound itself begins ([`Edges`]); otherwise the first of them: the start
+///   of what is new in it (`max(start, end - step)`).
 /// * It is **announced** (`Change::Start`) as soon as it is certain that it lasts `min_duration`, with its true onset;
 ///   where it falls below the offset threshold before that, nobody hears of it.
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
 ///   the start of the first sample below: the sound had left the window by then; or, where samples are at most 120 ms
 ///   apart, where the score falls most steeply between the last sample at the onset threshold (or the first after a
-///   pause) and that one. It is never shorter than `min_duration`, nor than the sample that its onset lies in.
+///   pause) and that one, moved to where the sound itself ends ([`Edges`]). It is never shorter than `min_duration`, nor than the sample that its onset lies in.
 #[derive(Debug)]
 pub struct Tracker {
     rule: Rule,
@@ -112,10 +114,12 @@ impl Tracker {
 
     /// Takes the next score; gives what it changes.
     ///
+    /// `edges`: when something in the channel began or ended, those behind the sample's end play no part.
     /// `update_interval` in nanoseconds: an active event is told of again after so long; `None`: never.
     pub fn push(
         &mut self,
         sample: &Sample,
+        edges: &Edges,
         update_interval: Option<u64>,
         ids: &mut EventIds,
     ) -> Option<Change> {
@@ -127,17 +131,17 @@ impl Tracker {
         let near = goes_on && sample.standing == Standing::Free;
         self.steps.push(span, sample.raw);
         let (phase, change) = match std::mem::replace(&mut self.phase, Phase::Silent) {
-            Phase::Silent if begins => self.begin(Heard::begin(sample, self.free_from), sample, ids),
+            Phase::Silent if begins => self.begin(Heard::begin(sample, self.free_from), sample, edges, ids),
             Phase::Silent if near => (Phase::Near(Heard::begin(sample, self.free_from)), None),
-            Phase::Near(heard) if begins => self.begin(self.hear(heard, sample), sample, ids),
+            Phase::Near(heard) if begins => self.begin(self.hear(heard, sample), sample, edges, ids),
             Phase::Near(heard) if near => (Phase::Near(self.hear(heard, sample)), None),
             Phase::Rising(heard) if goes_on => self.rise(self.goes_on(heard, sample, begins), sample, ids),
             Phase::Silent | Phase::Near(_) | Phase::Rising(_) => (Phase::Silent, None),
             Phase::Active(open) if goes_on => self.stay(open, sample, begins, update_interval),
             // A pause is over: it ends later than that.
             Phase::Fading(open, _) if goes_on => self.stay(open, sample, true, update_interval),
-            Phase::Active(open) => self.fade(open, span.start, sample),
-            Phase::Fading(open, since) => self.fade(open, since, sample),
+            Phase::Active(open) => self.fade(open, span.start, sample, edges),
+            Phase::Fading(open, since) => self.fade(open, since, sample, edges),
         };
         self.phase = phase;
         change
@@ -146,12 +150,12 @@ impl Tracker {
     /// Ends what is active, because the stream stops being heard at `at`.
     ///
     /// What fades already ends where it was last heard; what was not announced is forgotten.
-    pub fn end(&mut self, at: u64, reason: EndReason) -> Option<Change> {
+    pub fn end(&mut self, at: u64, edges: &Edges, reason: EndReason) -> Option<Change> {
         let (open, offset) = match std::mem::replace(&mut self.phase, Phase::Silent) {
             Phase::Silent | Phase::Near(_) | Phase::Rising(_) => return None,
             Phase::Active(open) => (open, at),
             Phase::Fading(open, since) => {
-                let offset = self.fell(&open, since).min(at);
+                let offset = self.fell(&open, since, edges, at).min(at);
                 (open, offset)
             }
         };
@@ -206,10 +210,20 @@ impl Tracker {
     }
 
     /// It is at the onset threshold: where it began is decided now.
-    fn begin(&self, heard: Heard, sample: &Sample, ids: &mut EventIds) -> (Phase, Option<Change>) {
+    fn begin(
+        &self,
+        heard: Heard,
+        sample: &Sample,
+        edges: &Edges,
+        ids: &mut EventIds,
+    ) -> (Phase, Option<Change>) {
         let open = self.steps.open().filter(|step| step.at.start >= heard.first);
         let rise = open.fold(heard.rise, |best, step| rising(best, Some(step)));
         let heard = rise.map_or(heard, |step| heard.placed(step.at, self.free_from));
+        let edge = edges.onset(heard.onset, self.free_from, sample.span.end);
+        let heard = edge
+            .filter(|_| self.steps.are_looked_for())
+            .map_or(heard, |onset| heard.moved(onset, sample.span.step));
         let heard = Heard { sure: sample.span.start, fall: None, ..heard };
         self.rise(heard, sample, ids)
     }
@@ -258,7 +272,7 @@ impl Tracker {
         Heard { fall: falling(heard.fall, step), ..heard }
     }
 
-    fn fade(&mut self, open: Open, since: u64, sample: &Sample) -> (Phase, Option<Change>) {
+    fn fade(&mut self, open: Open, since: u64, sample: &Sample, edges: &Edges) -> (Phase, Option<Change>) {
         let step = self.steps.whole().filter(|step| open.heard.may_end(step, since));
         let heard = Heard { fall: falling(open.heard.fall, step), ..open.heard };
         let open = Open { heard, score: sample.score, at: sample.span.end, ..open };
@@ -267,16 +281,18 @@ impl Tracker {
         }
         let beaten = sample.standing == Standing::Beaten;
         let reason = if beaten { EndReason::Group } else { EndReason::Quiet };
-        let offset = self.fell(&open, since);
+        let offset = self.fell(&open, since, edges, sample.span.end);
         let change = self.close(open, offset, reason);
         (Phase::Silent, Some(change))
     }
 
-    /// Where an event ended that is below the offset threshold since `since`.
-    fn fell(&self, open: &Open, since: u64) -> u64 {
+    /// Where an event ended that is below the offset threshold since `since`, by what is known at `now`.
+    fn fell(&self, open: &Open, since: u64, edges: &Edges, now: u64) -> u64 {
         let late = self.steps.open().filter(|step| open.heard.may_end(step, since));
         let fall = late.fold(open.heard.fall, |best, step| falling(best, Some(step)));
-        fall.map_or(since, |step| step.at.start)
+        let fell = fall.map_or(since, |step| step.at.start);
+        let edge = edges.offset(fell, open.heard.floor, now);
+        edge.filter(|_| self.steps.are_looked_for()).unwrap_or(fell)
     }
 
     fn close(&mut self, open: Open, offset: u64, reason: EndReason) -> Change {
@@ -327,6 +343,11 @@ impl Heard {
     fn placed(self, at: At, free_from: u64) -> Heard {
         let onset = at.onset.max(free_from);
         Heard { onset, floor: at.end.max(onset), ..self }
+    }
+
+    /// It began at an edge, and lasts a step at least.
+    fn moved(self, onset: u64, step: u64) -> Heard {
+        Heard { onset, floor: self.floor.max(onset.saturating_add(step)), ..self }
     }
 
     fn and(self, sample: &Sample) -> Heard {

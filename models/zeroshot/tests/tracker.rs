@@ -5,7 +5,9 @@ mod common;
 use std::sync::Arc;
 
 use common::{SECOND, span};
-use listen_zeroshot::{Change, EndReason, EventIds, Label, Rule, Sample, Span, Standing, Tracker};
+use listen_zeroshot::{
+    Change, Edge, Edges, EndReason, EventIds, Label, Rule, Sample, Span, Standing, Tracker,
+};
 
 fn rule(min_duration: u64, hold_time: u64) -> Rule {
     Rule { onset: 0.6, offset: 0.4, min_duration: min_duration * SECOND, hold_time: hold_time * SECOND }
@@ -23,7 +25,8 @@ fn sample(span: Span, score: f32) -> Sample {
 fn follow(tracker: &mut Tracker, scores: &[f32], window: u64, hop: u64) -> Vec<(usize, Change)> {
     let mut ids = EventIds::From(1);
     let mut push = |(k, score): (usize, &f32)| {
-        let change = tracker.push(&sample(span(k as u64, window, hop), *score), None, &mut ids)?;
+        let change =
+            tracker.push(&sample(span(k as u64, window, hop), *score), &Edges::default(), None, &mut ids)?;
         Some((k, change))
     };
     scores.iter().enumerate().filter_map(&mut push).collect()
@@ -138,7 +141,7 @@ fn an_event_does_not_begin_before_the_last_one_ended() {
     ];
     let mut changes = Vec::new();
     for (span, score) in spans.into_iter().zip([0.9, 0.1, 0.9]) {
-        changes.extend(tracker.push(&sample(span, score), None, &mut ids));
+        changes.extend(tracker.push(&sample(span, score), &Edges::default(), None, &mut ids));
     }
     let [Change::Start(_), Change::End(first, _), Change::Start(second)] = &changes[..] else {
         panic!("{changes:?}")
@@ -163,11 +166,11 @@ fn an_end_from_outside_comes_where_the_stream_stops_or_where_the_sound_was_last_
     ] {
         let mut tracker = tracker(rule(0, hold));
         follow(&mut tracker, scores, SECOND, SECOND);
-        let ended = tracker.end(scores.len() as u64 * SECOND, EndReason::Eos);
+        let ended = tracker.end(scores.len() as u64 * SECOND, &Edges::default(), EndReason::Eos);
         let offset = ended.map(|change| change.event().offset.unwrap() / SECOND);
         assert_eq!(offset, expected, "{scores:?}");
         assert!(!tracker.is_active());
-        assert_eq!(tracker.end(99 * SECOND, EndReason::Stop), None, "it ended twice");
+        assert_eq!(tracker.end(99 * SECOND, &Edges::default(), EndReason::Stop), None, "it ended twice");
     }
 }
 
@@ -175,14 +178,14 @@ fn an_end_from_outside_comes_where_the_stream_stops_or_where_the_sound_was_last_
 fn what_was_not_announced_does_not_end() {
     let mut tracker = tracker(rule(3, 0));
     follow(&mut tracker, &[0.9, 0.9], SECOND, SECOND);
-    assert_eq!(tracker.end(2 * SECOND, EndReason::Eos), None);
+    assert_eq!(tracker.end(2 * SECOND, &Edges::default(), EndReason::Eos), None);
 }
 
 #[test]
 fn an_end_before_the_onset_is_put_behind_it() {
     let mut tracker = tracker(rule(0, 0));
     follow(&mut tracker, &[0.1, 0.1, 0.9], SECOND, SECOND);
-    let ended = tracker.end(0, EndReason::Flush).unwrap();
+    let ended = tracker.end(0, &Edges::default(), EndReason::Flush).unwrap();
     assert_eq!((ended.event().onset, ended.event().offset), (2 * SECOND, Some(3 * SECOND)));
 }
 
@@ -195,7 +198,9 @@ fn an_active_event_is_told_of_again_after_each_interval() {
         .enumerate()
         .filter_map(|(k, score)| {
             let sample = sample(span(k as u64, SECOND, SECOND), *score);
-            tracker.push(&sample, Some(2 * SECOND), &mut ids).map(|change| (k, change.kind()))
+            tracker
+                .push(&sample, &Edges::default(), Some(2 * SECOND), &mut ids)
+                .map(|change| (k, change.kind()))
         })
         .collect();
     assert_eq!(told, [(0, "start"), (2, "update"), (4, "update"), (7, "end")]);
@@ -210,7 +215,7 @@ fn the_score_is_the_last_one_and_the_peak_and_level_the_highest() {
     let mut changes = Vec::new();
     for (k, (score, level)) in samples.into_iter().enumerate() {
         let sample = Sample { level, ..sample(span(k as u64, SECOND, SECOND), score) };
-        changes.extend(tracker.push(&sample, Some(2 * SECOND), &mut ids));
+        changes.extend(tracker.push(&sample, &Edges::default(), Some(2 * SECOND), &mut ids));
     }
     let seen: Vec<_> =
         changes.iter().map(Change::event).map(|e| (e.id, e.score, e.peak_score, e.level)).collect();
@@ -232,7 +237,8 @@ fn a_label_that_is_outranked_may_go_on_but_not_begin_and_one_that_is_beaten_is_n
         let mut kinds = Vec::new();
         for (k, standing) in standings.into_iter().enumerate() {
             let sample = Sample { standing, ..sample(span(k as u64, SECOND, SECOND), 0.9) };
-            kinds.extend(tracker.push(&sample, None, &mut ids).map(|change| change.kind()));
+            kinds
+                .extend(tracker.push(&sample, &Edges::default(), None, &mut ids).map(|change| change.kind()));
         }
         assert_eq!(kinds, expected, "{standings:?}");
     }
@@ -243,8 +249,15 @@ fn frames(scores: &[f32], raw: &[f32]) -> Vec<(char, u64)> {
     frames_of(0, scores, raw)
 }
 
+const FRAME: u64 = SECOND * 2 / 25;
+
 fn frames_of(min_duration: u64, scores: &[f32], raw: &[f32]) -> Vec<(char, u64)> {
-    const FRAME: u64 = SECOND * 2 / 25;
+    let told = times_of(min_duration, scores, raw, &Edges::default());
+    told.into_iter().map(|(what, at)| (what, at / FRAME)).collect()
+}
+
+/// The same, in nanoseconds, where the sound itself is known to begin and end at `edges`.
+fn times_of(min_duration: u64, scores: &[f32], raw: &[f32], edges: &Edges) -> Vec<(char, u64)> {
     let rule = Rule { onset: 0.8, offset: 0.1, min_duration, hold_time: SECOND / 2 };
     let mut tracker = tracker(rule);
     let mut ids = EventIds::From(1);
@@ -252,13 +265,22 @@ fn frames_of(min_duration: u64, scores: &[f32], raw: &[f32]) -> Vec<(char, u64)>
     for (k, (score, raw)) in scores.iter().zip(raw).enumerate() {
         let span = Span::new(k as u64 * FRAME, (k as u64 + 1) * FRAME, FRAME);
         let sample = Sample { span, score: *score, raw: *raw, level: None, standing: Standing::Free };
-        match tracker.push(&sample, None, &mut ids) {
-            Some(Change::Start(event)) => told.push(('+', event.onset / FRAME)),
-            Some(Change::End(event, _)) => told.push(('-', event.offset.unwrap() / FRAME)),
+        match tracker.push(&sample, edges, None, &mut ids) {
+            Some(Change::Start(event)) => told.push(('+', event.onset)),
+            Some(Change::End(event, _)) => told.push(('-', event.offset.unwrap())),
             Some(Change::Update(_)) | None => {}
         }
     }
     told
+}
+
+/// Edges every 10 ms.
+fn edges(onsets: &[f32], offsets: &[f32]) -> Edges {
+    let mut edges = Edges::default();
+    for (k, (&onset, &offset)) in onsets.iter().zip(offsets).enumerate() {
+        edges.push(Edge { at: k as u64 * SECOND / 100, onset, offset });
+    }
+    edges
 }
 
 /// The training chooses thresholds by events that it makes itself, in Python: `make_tracks.py` wrote these.
@@ -266,16 +288,57 @@ fn frames_of(min_duration: u64, scores: &[f32], raw: &[f32]) -> Vec<(char, u64)>
 fn events_of_frames_are_those_that_the_training_chose_thresholds_by() {
     let file: serde_json::Value = serde_json::from_str(include_str!("tracks.json")).unwrap();
     let cases = file["cases"].as_array().unwrap();
-    assert!(cases.len() >= 40);
+    let heard = cases.iter().filter(|case| !case["strengths"].as_array().unwrap().is_empty()).count();
+    assert!(cases.len() >= 50 && heard >= 10);
     for case in cases {
-        let floats = |key: &str| -> Vec<f32> {
-            case[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
+        let floats = |values: &serde_json::Value| -> Vec<f32> {
+            let values = values.as_array().unwrap_or(const { &Vec::new() });
+            values.iter().map(|value| value.as_f64().unwrap() as f32).collect()
         };
-        let events = case["events"].as_array().unwrap().iter();
-        let told: Vec<(char, u64)> =
+        let edges = edges(&floats(&case["strengths"][0]), &floats(&case["strengths"][1]));
+        let events = case["events_ms"].as_array().unwrap().iter();
+        let expected: Vec<(char, u64)> =
             events.flat_map(|e| [('+', e[0].as_u64().unwrap()), ('-', e[1].as_u64().unwrap())]).collect();
-        assert_eq!(frames(&floats("score"), &floats("raw")), told, "{case}");
+        let told = times_of(0, &floats(&case["score"]), &floats(&case["raw"]), &edges);
+        let told: Vec<(char, u64)> = told.into_iter().map(|(what, at)| (what, at / 1_000_000)).collect();
+        assert_eq!(told, expected, "{case}");
     }
+}
+
+#[test]
+fn an_event_lies_where_the_sound_itself_begins_and_ends_as_far_as_that_is_known() {
+    let mut scores = vec![0.0; 12];
+    scores.extend([0.3, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.3]);
+    scores.extend([0.0; 12]);
+    let at = |places: &[(usize, f32)]| {
+        let mut strengths = vec![0.0; 8 * scores.len()];
+        places.iter().for_each(|&(frame, strength)| strengths[frame] = strength);
+        strengths
+    };
+    let ms = |told: Vec<(char, u64)>| told.iter().map(|(_, at)| at / 1_000_000).collect::<Vec<_>>();
+    let (none, no_edges) = (at(&[]), Edges::default());
+    assert_eq!(ms(times_of(0, &scores, &scores, &no_edges)), [1040, 1600]);
+    for (onsets, offsets, expected) in [
+        (&[(60, 1.0)][..], &[(180, 1.0)][..], [600, 1800]),
+        // Of two the stronger, if it is not too far; of an edge that is hardly one, nothing is made.
+        (&[(60, 1.0), (100, 0.5)], &[(170, 0.5), (180, 1.0)], [600, 1800]),
+        (&[(4, 1.0), (100, 0.5)], &[(211, 1.0)], [1000, 1600]),
+        (&[(60, 0.29)], &[(180, 0.29)], [1040, 1600]),
+        // Known by the end of the frame that is sure; half a second behind.
+        (&[(112, 1.0)], &[(210, 1.0)], [1120, 2100]),
+        (&[(113, 1.0)], &[(211, 1.0)], [1040, 1600]),
+    ] {
+        let edges = edges(&at(onsets), &at(offsets));
+        assert_eq!(ms(times_of(0, &scores, &scores, &edges)), expected, "{onsets:?} {offsets:?}");
+    }
+    // An end does not come before the beginning, nor an event before the last one's end.
+    let twice = [scores.clone(), scores.clone()].concat();
+    let mut strengths = at(&[]);
+    strengths.extend(&none);
+    let mut onsets = strengths.clone();
+    (strengths[180], onsets[264 + 4]) = (1.0, 1.0);
+    let told = ms(times_of(0, &twice, &twice, &edges(&onsets, &strengths)));
+    assert_eq!(told, [1040, 1800, 2680, 4240]);
 }
 
 #[test]

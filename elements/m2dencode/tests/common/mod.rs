@@ -124,6 +124,7 @@ impl Model for Fake {
                 valid_frames: job.valid_frames,
                 last: job.last,
                 level_db: job.level_db,
+                strengths: Vec::new(),
                 provider: Provider::Cpu,
                 scores: None,
                 stream: 0,

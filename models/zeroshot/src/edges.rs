@@ -1,0 +1,154 @@
+//! When something in a stream began or ended, whatever it was: what onsets and offsets of events are moved to.
+
+use std::collections::VecDeque;
+
+/// So much of the past is remembered, in nanoseconds: an event may end where its score fell a while ago.
+const KEPT: u64 = 30_000_000_000;
+
+/// An edge further from the step of a score by this is taken only where it is e times as strong.
+const NEAR: f64 = 0.7e9;
+
+/// Weaker ones are none: steady noise has up to so much.
+const FAINT: f32 = 0.3;
+
+/// How far before and behind the step of a score an edge is looked for, in nanoseconds.
+pub(crate) type Within = (u64, u64);
+
+/// Of a step up: an encoder's score often rises late, seldom early.
+pub(crate) const RISE: Within = (1_000_000_000, 300_000_000);
+
+/// Of a step down.
+pub(crate) const FALL: Within = (500_000_000, 500_000_000);
+
+/// How strongly sound begins and ends at one moment, both at least 0 (`listen_features::Strength`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Edge {
+    /// When, in nanoseconds of the stream's timestamps.
+    pub at: u64,
+    /// How much more sound there is from then on.
+    pub onset: f32,
+    /// How much less.
+    pub offset: f32,
+}
+
+/// The edges of the last half minute of one channel, for [`Tracker`](crate::Tracker).
+///
+/// A label's score says roughly when its sound began and ended: an encoder hears seconds around each moment. The sound
+/// itself says exactly when something began or ended, but not what. So an event begins at the moment that weighs most
+/// from 1 s before to 0.3 s behind the steepest step of its score, and ends at the one from 0.5 s before to 0.5 s behind,
+/// as far as is known by then: an edge weighs `strength * exp(-distance / 0.7 s)`. Where no edge has a strength of 0.3 the
+/// step of the score stays.
+#[derive(Debug, Clone, Default)]
+pub struct Edges {
+    recent: VecDeque<Edge>,
+}
+
+impl Edges {
+    /// Adds the next one. One that is not later than the last begins anew.
+    pub fn push(&mut self, edge: Edge) {
+        if self.recent.back().is_some_and(|last| edge.at <= last.at) {
+            self.recent.clear();
+        }
+        while self.recent.front().is_some_and(|first| first.at.saturating_add(KEPT) < edge.at) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(edge);
+    }
+
+    /// Forgets all: another stream begins.
+    pub fn clear(&mut self) {
+        self.recent.clear();
+    }
+
+    /// The onset that a step up at `at` belongs to, between `first` and `last`.
+    pub(crate) fn onset(&self, at: u64, first: u64, last: u64) -> Option<u64> {
+        self.heaviest(at, RISE, (first, last), |edge| edge.onset)
+    }
+
+    /// The offset that a step down at `at` belongs to, between `first` and `last`.
+    pub(crate) fn offset(&self, at: u64, first: u64, last: u64) -> Option<u64> {
+        self.heaviest(at, FALL, (first, last), |edge| edge.offset)
+    }
+
+    /// The first of those that weigh most.
+    fn heaviest(
+        &self,
+        at: u64,
+        (before, behind): Within,
+        (first, last): (u64, u64),
+        strength: impl Fn(&Edge) -> f32,
+    ) -> Option<u64> {
+        let (first, last) = (first.max(at.saturating_sub(before)), last.min(at.saturating_add(behind)));
+        let from = self.recent.partition_point(|edge| edge.at < first);
+        let until = self.recent.partition_point(|edge| edge.at <= last).max(from);
+        let weight = |edge: &Edge| f64::from(strength(edge)) * (-(edge.at.abs_diff(at) as f64) / NEAR).exp();
+        let mut best: Option<(f64, &Edge)> = None;
+        for edge in self.recent.range(from..until) {
+            let weight = weight(edge);
+            if weight > best.map_or(0.0, |(most, _)| most) {
+                best = Some((weight, edge));
+            }
+        }
+        best.filter(|(_, edge)| strength(edge) >= FAINT).map(|(_, edge)| edge.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn edges(some: &[(u64, f32, f32)]) -> Edges {
+        let mut edges = Edges::default();
+        for &(at, onset, offset) in some {
+            edges.push(Edge { at: at * MS, onset, offset });
+        }
+        edges
+    }
+
+    #[test]
+    fn the_strongest_nearby_is_taken_and_a_nearer_one_rather() {
+        let edges = edges(&[(1000, 1.0, 0.0), (1500, 0.9, 0.5), (2000, 1.5, 2.0)]);
+        let onset = |at: u64| edges.onset(at * MS, 0, u64::MAX).map(|at| at / MS);
+        // Both are nearly as strong: the nearer.
+        assert_eq!((onset(1100), onset(1400)), (Some(1000), Some(1500)));
+        // The third is too far behind, then it is not.
+        assert_eq!((onset(1699), onset(1700)), (Some(1500), Some(2000)));
+        // A second before is too far.
+        assert_eq!((onset(2900), onset(3000), onset(3001)), (Some(2000), Some(2000), None));
+        assert_eq!(edges.offset(1600 * MS, 0, u64::MAX), Some(2000 * MS));
+        assert_eq!(edges.offset(1200 * MS, 0, u64::MAX), Some(1500 * MS));
+    }
+
+    #[test]
+    fn nothing_outside_what_may_be_and_nothing_faint() {
+        let edges = edges(&[(1000, 1.0, 0.0), (1500, 0.29, 0.0)]);
+        assert_eq!(edges.onset(1200 * MS, 1001 * MS, u64::MAX), None);
+        assert_eq!(edges.onset(1200 * MS, 0, 999 * MS), None);
+        assert_eq!(edges.onset(1200 * MS, 1000 * MS, 1000 * MS), Some(1000 * MS));
+        assert_eq!(edges.onset(1200 * MS, 2000 * MS, 1000 * MS), None);
+        assert_eq!(edges.offset(1000 * MS, 0, u64::MAX), None);
+        assert_eq!(Edges::default().onset(0, 0, u64::MAX), None);
+    }
+
+    #[test]
+    fn half_a_minute_is_remembered_and_a_jump_back_begins_anew() {
+        let mut edges = Edges::default();
+        for k in 0..10_000 {
+            edges.push(Edge { at: k * 10 * MS, onset: 1.0, offset: 0.0 });
+        }
+        assert_eq!(edges.recent.len(), 3_001);
+        edges.push(Edge { at: 5 * MS, onset: 1.0, offset: 0.0 });
+        assert_eq!(edges.recent.len(), 1);
+        edges.clear();
+        assert_eq!(edges.onset(5 * MS, 0, u64::MAX), None);
+    }
+
+    #[test]
+    fn a_strength_that_is_no_number_is_none() {
+        let edges = edges(&[(1000, f32::NAN, f32::NAN), (1010, 1.0, f32::NAN)]);
+        assert_eq!(edges.onset(1000 * MS, 0, u64::MAX), Some(1010 * MS));
+        assert_eq!(edges.offset(1000 * MS, 0, u64::MAX), None);
+    }
+}
