@@ -32,8 +32,8 @@
 //!
 //! Thresholds say whether there is an event; where the stream has time steps at most 120 ms apart, its onset and offset stand
 //! where the score before smoothing rises and falls most steeply (`listen_zeroshot::Tracker`). Buffers of `m2dencode` with
-//! `output=frames` also carry how strongly the sound itself begins and ends every 10 ms (`GstListenStrengthMeta`): onset and
-//! offset are then moved to the strongest such moment nearby (`listen_zeroshot::Edges`).
+//! `output=frames` also carry how strongly the sound itself begins and ends at every mel frame (`GstListenStrengthMeta`):
+//! onset and offset are then moved to the strongest such moment within half a second (`listen_zeroshot::Edges`).
 //!
 //! An event that started always ends: at its offset, when its label is removed, with other embeddings or another segment,
 //! at EOS, at a flush (downstream is told with the next output), in a gap of more than a second, and with PAUSED→READY

@@ -258,7 +258,7 @@ pub fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecUInt64::builder("hold-time")
                 .nick("Hold time")
                 .blurb(
-                    "A pause of up to this, in nanoseconds, does not end an event. The offset is the start of the pause that \
+                    "A pause of up to this, in nanoseconds, does not end an event. The offset lies near the start of the pause that \
                      does.",
                 )
                 .maximum(MAX_SPAN)

@@ -40,9 +40,10 @@
 //! tear the window that is being read. It costs memory for the overlap: a window that waits has its frames to itself
 //! (110 kB of the default package's, and at most as many wait as above).
 //!
-//! Each buffer carries `GstListenWindowMeta` (level and time of its window) and, with `output=frames` and `tokens` of a package
-//! that takes log-mel, `GstListenStrengthMeta`: how strongly sound begins and ends at each mel frame that the buffer describes
-//! (`listen_features::Strengths`), which `clapmatch` places onsets and offsets by.
+//! Each buffer carries `GstListenWindowMeta` (level and time of its window) and, with `output=frames` of a package that takes
+//! log-mel, `GstListenStrengthMeta`: how strongly sound begins and ends at each mel frame that the buffer describes
+//! (`listen_features::Strengths`), which `clapmatch` places onsets and offsets by. Where a window, or a chunk with its contexts,
+//! has less than 120 ms on one side of a frame, what begins there counts by as much less.
 //!
 //! Graphs load in the background from READY on (`progress` messages named `loading`). Frames that come meanwhile wait,
 //! or in a live stream their windows are lost and counted.

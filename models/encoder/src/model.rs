@@ -42,8 +42,8 @@ pub struct Embedding {
     pub last: bool,
     /// Level of the window's real sound, in dB relative to a full-scale sine of 1 kHz.
     pub level_db: f32,
-    /// How strongly sound begins and ends at each of the frames that it describes; none with `output=clip`, and where the
-    /// front end is in the graph.
+    /// How strongly sound begins and ends at each of the frames that it describes, by what the window (or the chunk with its
+    /// contexts) holds within 120 ms on either side; none but with `output=frames`, and where the front end is in the graph.
     pub strengths: Vec<Strength>,
     /// What ran the encoder's graph; never `Auto`.
     pub provider: Provider,

@@ -1,7 +1,7 @@
 //! Windows to jobs: level, normalisation, padding. What of it depends on the stream lives here, not in the engine.
 
 use listen_features::{Conditioning, Level, Strength, Strengths, silence_value};
-use listen_package::{Audio, Frontend, Layout, Manifest, ShortPad};
+use listen_package::{Audio, Frontend, Layout, Manifest, Output, ShortPad};
 
 use crate::chunk::Chunk;
 use crate::chunk_stream::StepPower;
@@ -23,8 +23,8 @@ pub struct WindowJob {
     pub last: bool,
     /// Level of its real sound, in dB relative to a full-scale sine of 1 kHz: for a gate.
     pub level_db: f32,
-    /// How strongly sound begins and ends at each frame that its time steps describe; none where it gives no time steps,
-    /// or frames are samples.
+    /// How strongly sound begins and ends at each frame that it describes; none but with `output=frames`, and where frames are
+    /// samples.
     pub(crate) strengths: Vec<Strength>,
     /// Where its time steps lie and which are given; filled from the plan.
     pub(crate) steps: Option<crate::StepGrid>,
@@ -155,7 +155,9 @@ impl Preparer {
             silence,
             meter,
             strengths: match &manifest.frontend {
-                Frontend::Logmel(front_end) => plan.steps.map(|_| Strengths::new(front_end)),
+                Frontend::Logmel(front_end) => {
+                    (plan.output == Output::Frames).then(|| Strengths::new(front_end))
+                }
                 Frontend::InGraph => None,
             },
             normalizer: Normalizer::new(&manifest.normalize, plan.frame_seconds()),

@@ -8,8 +8,11 @@ use crate::{FrontEnd, Log, Spectrum};
 /// How much of a frame's past and future is compared, in seconds.
 const REACH: f64 = 0.12;
 
-/// What one band tells at most, in nats: silence is no stronger an edge than any quiet.
+/// So much one band tells whole, in nats: silence is hardly a stronger edge than any quiet.
 const MOST: f32 = 4.0;
+
+/// The share of what is more: a strength is highest at the edge itself, however high that is.
+const BEYOND: f32 = 0.15;
 
 /// How strongly sound begins and ends before a frame, both at least 0, in nats of power (1 nat is 4.34 dB) in the mean of the
 /// bands.
@@ -25,8 +28,8 @@ pub struct Strength {
 /// capabilities of onset detection methods") between means of 120 ms.
 ///
 /// In each band the mean of the frames from one on, over 120 ms, is compared with that of as many before it. The steps
-/// up, 4 nats at most, in the mean over the bands are the onset strength, the steps down the offset strength. It tells
-/// when something changed and not what: of events whose label says roughly when they began it says exactly when.
+/// up (of what one band has over 4 nats only a part counts) in the mean over the bands are the onset strength, the steps
+/// down the offset strength. They tell when something changed and not what.
 #[derive(Debug, Clone, Copy)]
 pub struct Strengths {
     width: usize,
@@ -79,12 +82,16 @@ impl Strengths {
         }
         let (mut onset, mut offset) = (0.0, 0.0);
         for &step in step.iter().filter(|step| step.is_finite()) {
-            onset += step.clamp(0.0, MOST);
-            offset += (-step).clamp(0.0, MOST);
+            onset += limited(step.max(0.0));
+            offset += limited((-step).max(0.0));
         }
-        // Few frames vary more than their mean would.
+        // A mean of few frames varies more.
         let there = (at - first).min(last - at) as f32 / self.reach as f32;
         let share = there / self.width as f32;
         Strength { onset: onset * share, offset: offset * share }
     }
+}
+
+fn limited(step: f32) -> f32 {
+    step.min(MOST) + BEYOND * (step - MOST).max(0.0)
 }

@@ -32,8 +32,8 @@ fn what_begins_and_ends_has_the_strength_of_its_step_whatever_the_front_end() {
         FrontEnd { log: Log::LnMax { floor: 1e-10 }, ..FrontEnd::m2d_16k() },
     ];
     for front_end in front_ends {
-        // Ten times the amplitude is 20 dB, 4.6 nats: over what a band tells at most.
-        for (loud, nats) in [(0.01 * 10_f32.powf(0.5), 2.3026), (0.1, 4.0)] {
+        // Ten times the amplitude is 20 dB, 4.6 nats: of what is over 4 a part counts.
+        for (loud, nats) in [(0.01 * 10_f32.powf(0.5), 2.3026), (0.1, 4.09)] {
             let found = strengths(&front_end, &noise(&front_end, 0.01, loud));
             let (frame, second) = (front_end.hop_length, front_end.sample_rate);
             for (second_of, found) in [
@@ -46,6 +46,18 @@ fn what_begins_and_ends_has_the_strength_of_its_step_whatever_the_front_end() {
                 assert!((nats * 0.8..nats * 1.1).contains(&found.1), "{found:?}, {nats} nats, {front_end:?}");
             }
         }
+    }
+}
+
+#[test]
+fn the_edge_of_digital_silence_is_where_it_is() {
+    let front_end = FrontEnd::m2d_16k();
+    let found = strengths(&front_end, &noise(&front_end, 0.0, 0.9));
+    for (second, found) in [
+        (1, highest(found.iter().map(|strength| strength.onset))),
+        (2, highest(found.iter().map(|strength| strength.offset))),
+    ] {
+        assert!(found.0.abs_diff(second * 100) <= 2, "frame {}", found.0);
     }
 }
 

@@ -181,7 +181,8 @@ class Scenes:
         return there + [int(k) for k in np.argpartition(-keys, count - 1)[:count]]
 
     def events(self, tokens, active, rng):
-        """What the package's detector would report of labels, as numbers, by onset; seldom what a better one would."""
+        """What the package's detector would report of labels, as numbers, by onset (between steps of the score: the pool's edges
+        are not kept); seldom what a better one would."""
         labels = self.listed(active, rng)
         on = self.detector.threshold if rng.random() < 0.7 else rng.uniform(0.5, 0.99)
         off = min(on * 0.9, self.detector.offset if rng.random() < 0.7 else rng.uniform(0.1, 0.5))

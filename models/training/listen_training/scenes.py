@@ -111,7 +111,7 @@ def frames(runner, mel, block=2400, around=384):
 
 
 STRENGTH_REACH = 12  # frames: 120 ms on either side of a frame, as models/features/src/strength.rs has it
-LOUDER = 4.0  # nats: what one band tells at most
+MOST, BEYOND = 4.0, 0.15  # nats that one band tells whole, and the share of what is more
 
 
 def strengths(mel):
@@ -120,6 +120,7 @@ def strengths(mel):
     The mean over the bands of how much more (less) the mean of the `STRENGTH_REACH` frames from there on has than that of
     as many before: spectral flux over longer spans. Where fewer are there on one side it counts by as much less.
     """
+    limited = lambda x: np.minimum(x, MOST) + BEYOND * np.maximum(x - MOST, 0)
     mel = np.asarray(mel, np.float64)
     total = np.concatenate([np.zeros((1, mel.shape[1])), np.cumsum(mel, axis=0)])
     at = np.arange(len(mel))
@@ -127,21 +128,22 @@ def strengths(mel):
     after = (total[last] - total[at]) / (last - at)[:, None]
     before = (total[at] - total[first]) / np.maximum(at - first, 1)[:, None]
     share, step = np.minimum(last - at, at - first) / STRENGTH_REACH, after - before
-    return share * np.clip(step, 0, LOUDER).mean(1), share * np.clip(-step, 0, LOUDER).mean(1)
+    return share * limited(np.maximum(step, 0)).mean(1), share * limited(np.maximum(-step, 0)).mean(1)
 
 
 HOLD = 0.5  # seconds: clapmatch's default hold-time
 REACH = 3  # columns: 240 ms on either side of a step, as models/zeroshot/src/steps.rs has it
 CLEARLY = 1.1  # so much steeper is a later step up that an event begins at
 # Where strengths are known, an edge is looked for so many seconds before and after the score's step, and one further away
-# by NEAR must be e times as strong; weaker ones than FAINT are none (models/zeroshot/src/edges.rs).
-RISE_WITHIN, FALL_WITHIN, NEAR, FAINT = (1.0, 0.3), (0.5, 0.5), 0.7, 0.3
+# by NEAR must be e times as strong; where what weighs most is weaker than FAINT, the step stays (models/zeroshot/src/edges.rs).
+WITHIN, NEAR, FAINT = 0.5, 0.4, 0.3
 FRAME = audio.HOP / audio.RATE
 
 
 def sharpened(strength, place, first, last):
-    """The time between `first` and `last` (seconds) of the edge that the step at `place` belongs to; None: there is none."""
-    at = np.arange(max(0, int(np.ceil(first / FRAME - 1e-6))), min(len(strength), int(np.floor(last / FRAME + 1e-6)) + 1))
+    """The time from `first` to before `last` (seconds) of the edge that the step at `place` belongs to; None: there is none."""
+    frames = lambda seconds: max(0, int(np.ceil(seconds / FRAME - 1e-6)))
+    at = np.arange(frames(first), min(len(strength), frames(last)))
     if not len(at):
         return None
     best = at[np.argmax(strength[at] * np.exp(-np.abs(at * FRAME - place) / NEAR))]
@@ -192,8 +194,8 @@ def track(score, raw, on, off, edges=None):
         onset = max(free, (group["start"] + begun) * COLUMN)
         least = onset + COLUMN
         if edges is not None:
-            last = min(onset + RISE_WITHIN[1], (first + 1) * COLUMN)
-            found = sharpened(edges[0], onset, max(free, onset - RISE_WITHIN[0]), last)
+            last = min(onset + WITHIN + FRAME, (first + 1) * COLUMN)
+            found = sharpened(edges[0], onset, max(free, onset - WITHIN), last)
             onset = onset if found is None else found
             least = max(least, onset + COLUMN)
         known, offset = end + hold, end * COLUMN
@@ -202,8 +204,8 @@ def track(score, raw, on, off, edges=None):
             place = sure + 1 + int(np.argmin(fall[sure + 1 :]))
             offset = (place if fall[place] < 0 else end) * COLUMN
             if edges is not None:
-                last = min(offset + FALL_WITHIN[1], known * COLUMN)
-                found = sharpened(edges[1], offset, max(least, offset - FALL_WITHIN[0]), last)
+                last = min(offset + WITHIN + FRAME, known * COLUMN)
+                found = sharpened(edges[1], offset, max(least, offset - WITHIN, sure * COLUMN), last)
                 offset = offset if found is None else found
         events.append((onset, max(offset, least)))
     return events

@@ -101,7 +101,7 @@ impl Detector {
     }
 
     /// Takes when something in a channel begins or ends, in order: onsets and offsets of the events found from now on are
-    /// moved there ([`Edges`]). An edge that lies behind the embedding that is taken plays no part yet.
+    /// moved there ([`Edges`]). An edge that is not before the end of the embedding that is taken plays no part yet.
     pub fn push_edges(&mut self, channel: i32, edges: impl IntoIterator<Item = Edge>) {
         let place = self.channel(channel);
         edges.into_iter().for_each(|edge| self.channels[place].edges.push(edge));

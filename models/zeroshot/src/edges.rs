@@ -5,20 +5,14 @@ use std::collections::VecDeque;
 /// So much of the past is remembered, in nanoseconds: an event may end where its score fell a while ago.
 const KEPT: u64 = 30_000_000_000;
 
-/// An edge further from the step of a score by this is taken only where it is e times as strong.
-const NEAR: f64 = 0.7e9;
+/// So far before and after the step of a score an edge is looked for, in nanoseconds.
+const WITHIN: u64 = 500_000_000;
 
-/// Weaker ones are none: steady noise has up to so much.
+/// An edge further from the step by this is taken only where it is e times as strong.
+const NEAR: f64 = 0.4e9;
+
+/// Where what weighs most is weaker there is no edge: steady noise has up to so much.
 const FAINT: f32 = 0.3;
-
-/// How far before and behind the step of a score an edge is looked for, in nanoseconds.
-pub(crate) type Within = (u64, u64);
-
-/// Of a step up: an encoder's score often rises late, seldom early.
-pub(crate) const RISE: Within = (1_000_000_000, 300_000_000);
-
-/// Of a step down.
-pub(crate) const FALL: Within = (500_000_000, 500_000_000);
 
 /// How strongly sound begins and ends at one moment, both at least 0 (`listen_features::Strength`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,20 +28,19 @@ pub struct Edge {
 /// The edges of the last half minute of one channel, for [`Tracker`](crate::Tracker).
 ///
 /// A label's score says roughly when its sound began and ended: an encoder hears seconds around each moment. The sound
-/// itself says exactly when something began or ended, but not what. So an event begins at the moment that weighs most
-/// from 1 s before to 0.3 s behind the steepest step of its score, and ends at the one from 0.5 s before to 0.5 s behind,
-/// as far as is known by then: an edge weighs `strength * exp(-distance / 0.7 s)`. Where no edge has a strength of 0.3 the
-/// step of the score stays.
+/// itself says exactly when something began or ended, but not what. So an onset (offset) is moved from the steepest step
+/// of the score to the moment within half a second that weighs most, of those that are known by then: `strength *
+/// exp(-distance / 0.4 s)`. Where that moment's strength is below 0.3 the step of the score stays.
 #[derive(Debug, Clone, Default)]
 pub struct Edges {
     recent: VecDeque<Edge>,
 }
 
 impl Edges {
-    /// Adds the next one. One that is not later than the last begins anew.
+    /// Adds the next one; it takes the place of those that are not before it.
     pub fn push(&mut self, edge: Edge) {
-        if self.recent.back().is_some_and(|last| edge.at <= last.at) {
-            self.recent.clear();
+        while self.recent.back().is_some_and(|last| last.at >= edge.at) {
+            self.recent.pop_back();
         }
         while self.recent.front().is_some_and(|first| first.at.saturating_add(KEPT) < edge.at) {
             self.recent.pop_front();
@@ -60,27 +53,22 @@ impl Edges {
         self.recent.clear();
     }
 
-    /// The onset that a step up at `at` belongs to, between `first` and `last`.
-    pub(crate) fn onset(&self, at: u64, first: u64, last: u64) -> Option<u64> {
-        self.heaviest(at, RISE, (first, last), |edge| edge.onset)
+    /// The onset that a step up at `at` belongs to, not before `first`, by what was before `now`.
+    pub(crate) fn onset(&self, at: u64, first: u64, now: u64) -> Option<u64> {
+        self.heaviest(at, first, now, |edge| edge.onset)
     }
 
-    /// The offset that a step down at `at` belongs to, between `first` and `last`.
-    pub(crate) fn offset(&self, at: u64, first: u64, last: u64) -> Option<u64> {
-        self.heaviest(at, FALL, (first, last), |edge| edge.offset)
+    /// The offset that a step down at `at` belongs to, not before `first`, by what was before `now`.
+    pub(crate) fn offset(&self, at: u64, first: u64, now: u64) -> Option<u64> {
+        self.heaviest(at, first, now, |edge| edge.offset)
     }
 
     /// The first of those that weigh most.
-    fn heaviest(
-        &self,
-        at: u64,
-        (before, behind): Within,
-        (first, last): (u64, u64),
-        strength: impl Fn(&Edge) -> f32,
-    ) -> Option<u64> {
-        let (first, last) = (first.max(at.saturating_sub(before)), last.min(at.saturating_add(behind)));
+    fn heaviest(&self, at: u64, first: u64, now: u64, strength: impl Fn(&Edge) -> f32) -> Option<u64> {
+        let first = first.max(at.saturating_sub(WITHIN));
+        let last = at.saturating_add(WITHIN);
         let from = self.recent.partition_point(|edge| edge.at < first);
-        let until = self.recent.partition_point(|edge| edge.at <= last).max(from);
+        let until = self.recent.partition_point(|edge| edge.at < now && edge.at <= last).max(from);
         let weight = |edge: &Edge| f64::from(strength(edge)) * (-(edge.at.abs_diff(at) as f64) / NEAR).exp();
         let mut best: Option<(f64, &Edge)> = None;
         for edge in self.recent.range(from..until) {
@@ -109,15 +97,14 @@ mod tests {
 
     #[test]
     fn the_strongest_nearby_is_taken_and_a_nearer_one_rather() {
-        let edges = edges(&[(1000, 1.0, 0.0), (1500, 0.9, 0.5), (2000, 1.5, 2.0)]);
+        let edges = edges(&[(1000, 1.0, 0.0), (1500, 0.9, 0.5), (1900, 1.5, 2.0)]);
         let onset = |at: u64| edges.onset(at * MS, 0, u64::MAX).map(|at| at / MS);
         // Both are nearly as strong: the nearer.
-        assert_eq!((onset(1100), onset(1400)), (Some(1000), Some(1500)));
-        // The third is too far behind, then it is not.
-        assert_eq!((onset(1699), onset(1700)), (Some(1500), Some(2000)));
-        // A second before is too far.
-        assert_eq!((onset(2900), onset(3000), onset(3001)), (Some(2000), Some(2000), None));
-        assert_eq!(edges.offset(1600 * MS, 0, u64::MAX), Some(2000 * MS));
+        assert_eq!((onset(1100), onset(1350)), (Some(1000), Some(1500)));
+        // The third is too far away, then it is not.
+        assert_eq!((onset(1399), onset(1500), onset(1600)), (Some(1500), Some(1500), Some(1900)));
+        assert_eq!((onset(2400), onset(2401)), (Some(1900), None));
+        assert_eq!(edges.offset(1600 * MS, 0, u64::MAX), Some(1900 * MS));
         assert_eq!(edges.offset(1200 * MS, 0, u64::MAX), Some(1500 * MS));
     }
 
@@ -125,20 +112,22 @@ mod tests {
     fn nothing_outside_what_may_be_and_nothing_faint() {
         let edges = edges(&[(1000, 1.0, 0.0), (1500, 0.29, 0.0)]);
         assert_eq!(edges.onset(1200 * MS, 1001 * MS, u64::MAX), None);
-        assert_eq!(edges.onset(1200 * MS, 0, 999 * MS), None);
-        assert_eq!(edges.onset(1200 * MS, 1000 * MS, 1000 * MS), Some(1000 * MS));
+        assert_eq!(edges.onset(1200 * MS, 0, 1000 * MS), None);
+        assert_eq!(edges.onset(1200 * MS, 1000 * MS, 1001 * MS), Some(1000 * MS));
         assert_eq!(edges.onset(1200 * MS, 2000 * MS, 1000 * MS), None);
         assert_eq!(edges.offset(1000 * MS, 0, u64::MAX), None);
         assert_eq!(Edges::default().onset(0, 0, u64::MAX), None);
     }
 
     #[test]
-    fn half_a_minute_is_remembered_and_a_jump_back_begins_anew() {
+    fn half_a_minute_is_remembered_and_what_comes_again_takes_its_place() {
         let mut edges = Edges::default();
         for k in 0..10_000 {
             edges.push(Edge { at: k * 10 * MS, onset: 1.0, offset: 0.0 });
         }
         assert_eq!(edges.recent.len(), 3_001);
+        edges.push(Edge { at: 99_980 * MS, onset: 2.0, offset: 0.0 });
+        assert_eq!((edges.recent.len(), edges.recent.back().map(|edge| edge.onset)), (3_000, Some(2.0)));
         edges.push(Edge { at: 5 * MS, onset: 1.0, offset: 0.0 });
         assert_eq!(edges.recent.len(), 1);
         edges.clear();

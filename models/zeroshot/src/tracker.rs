@@ -81,6 +81,8 @@ enum Phase {
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     onset: u64,
+    /// Where the score rose: an edge of the sound does not make it last longer.
+    risen: u64,
     /// It does not end before.
     floor: u64,
     /// Start of the first sample.
@@ -114,7 +116,7 @@ impl Tracker {
 
     /// Takes the next score; gives what it changes.
     ///
-    /// `edges`: when something in the channel began or ended, those behind the sample's end play no part.
+    /// `edges`: when something in the channel began or ended. What is not before the sample's end plays no part yet.
     /// `update_interval` in nanoseconds: an active event is told of again after so long; `None`: never.
     pub fn push(
         &mut self,
@@ -220,7 +222,9 @@ impl Tracker {
         let open = self.steps.open().filter(|step| step.at.start >= heard.first);
         let rise = open.fold(heard.rise, |best, step| rising(best, Some(step)));
         let heard = rise.map_or(heard, |step| heard.placed(step.at, self.free_from));
-        let edge = edges.onset(heard.onset, self.free_from, sample.span.end);
+        // Before it was free to begin another label of its group may have been heard.
+        let first = if self.label.group.is_some() { heard.first } else { self.free_from };
+        let edge = edges.onset(heard.onset, first.max(self.free_from), sample.span.end);
         let heard = edge
             .filter(|_| self.steps.are_looked_for())
             .map_or(heard, |onset| heard.moved(onset, sample.span.step));
@@ -231,7 +235,7 @@ impl Tracker {
     fn rise(&self, heard: Heard, sample: &Sample, ids: &mut EventIds) -> (Phase, Option<Change>) {
         // If the next sample is below, the event ends where that begins, and not before the floor.
         let certain = sample.span.next().max(heard.floor);
-        if certain.saturating_sub(heard.onset) < self.rule.min_duration {
+        if certain.saturating_sub(heard.risen) < self.rule.min_duration {
             return (Phase::Rising(heard), None);
         }
         let floor = heard.floor.max(heard.onset.saturating_add(self.rule.min_duration));
@@ -291,7 +295,7 @@ impl Tracker {
         let late = self.steps.open().filter(|step| open.heard.may_end(step, since));
         let fall = late.fold(open.heard.fall, |best, step| falling(best, Some(step)));
         let fell = fall.map_or(since, |step| step.at.start);
-        let edge = edges.offset(fell, open.heard.floor, now);
+        let edge = edges.offset(fell, open.heard.floor.max(open.heard.sure), now);
         edge.filter(|_| self.steps.are_looked_for()).unwrap_or(fell)
     }
 
@@ -329,6 +333,7 @@ impl Heard {
         let first = sample.span.start;
         Heard {
             onset,
+            risen: onset,
             floor,
             first,
             rise: None,
@@ -342,7 +347,7 @@ impl Heard {
     /// It began in this sample.
     fn placed(self, at: At, free_from: u64) -> Heard {
         let onset = at.onset.max(free_from);
-        Heard { onset, floor: at.end.max(onset), ..self }
+        Heard { onset, risen: onset, floor: at.end.max(onset), ..self }
     }
 
     /// It began at an edge, and lasts a step at least.

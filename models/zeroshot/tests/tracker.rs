@@ -319,26 +319,26 @@ fn an_event_lies_where_the_sound_itself_begins_and_ends_as_far_as_that_is_known(
     let (none, no_edges) = (at(&[]), Edges::default());
     assert_eq!(ms(times_of(0, &scores, &scores, &no_edges)), [1040, 1600]);
     for (onsets, offsets, expected) in [
-        (&[(60, 1.0)][..], &[(180, 1.0)][..], [600, 1800]),
+        (&[(70, 1.0)][..], &[(180, 1.0)][..], [700, 1800]),
         // Of two the stronger, if it is not too far; of an edge that is hardly one, nothing is made.
-        (&[(60, 1.0), (100, 0.5)], &[(170, 0.5), (180, 1.0)], [600, 1800]),
-        (&[(4, 1.0), (100, 0.5)], &[(211, 1.0)], [1000, 1600]),
-        (&[(60, 0.29)], &[(180, 0.29)], [1040, 1600]),
-        // Known by the end of the frame that is sure; half a second behind.
-        (&[(112, 1.0)], &[(210, 1.0)], [1120, 2100]),
-        (&[(113, 1.0)], &[(211, 1.0)], [1040, 1600]),
+        (&[(70, 1.0), (100, 0.4)], &[(170, 0.5), (180, 1.0)], [700, 1800]),
+        (&[(53, 1.0), (100, 0.5)], &[(211, 1.0)], [1000, 1600]),
+        (&[(70, 0.29)], &[(180, 0.29)], [1040, 1600]),
+        // Known before the end of the frame that is sure; not before the sound was last surely heard.
+        (&[(111, 1.0)], &[(152, 1.0)], [1110, 1520]),
+        (&[(112, 1.0)], &[(151, 1.0)], [1040, 1600]),
     ] {
         let edges = edges(&at(onsets), &at(offsets));
         assert_eq!(ms(times_of(0, &scores, &scores, &edges)), expected, "{onsets:?} {offsets:?}");
     }
-    // An end does not come before the beginning, nor an event before the last one's end.
+    // Each event has its own, and an edge does not make a sound last as long as `min_duration`.
     let twice = [scores.clone(), scores.clone()].concat();
-    let mut strengths = at(&[]);
-    strengths.extend(&none);
-    let mut onsets = strengths.clone();
-    (strengths[180], onsets[264 + 4]) = (1.0, 1.0);
-    let told = ms(times_of(0, &twice, &twice, &edges(&onsets, &strengths)));
-    assert_eq!(told, [1040, 1800, 2680, 4240]);
+    let (mut onsets, mut offsets) = ([none.clone(), none.clone()].concat(), [none.clone(), none].concat());
+    (offsets[180], onsets[264 + 70]) = (1.0, 1.0);
+    let known = edges(&onsets, &offsets);
+    assert_eq!(ms(times_of(0, &twice, &twice, &known)), [1040, 1800, 3340, 4240]);
+    assert_eq!(ms(times_of(640 * SECOND / 1000, &twice, &twice, &known)), [1040, 1800, 3340, 4240]);
+    assert!(times_of(721 * SECOND / 1000, &twice, &twice, &known).is_empty());
 }
 
 #[test]
