@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import audio, pool, synth
+from .mixer import ramped
 
 COLUMN_FRAMES = pool.COLUMN
 COLUMN = COLUMN_FRAMES * audio.HOP / audio.RATE
@@ -48,7 +49,8 @@ def make(clips, labels, count, rng, mixer, seconds=12.0, snr=6.0):
         mix, truth = back.astype(np.float32), []
         for _ in range(rng.integers(1, 4)):
             pick = rng.integers(len(clips))
-            x = clips[pick][: 5 * audio.RATE]
+            # A clip that begins or ends abruptly would be an edge that no sound has.
+            x = ramped(clips[pick][: 5 * audio.RATE])
             parts = spans(x)
             if not parts or labels[pick] in {t[0] for t in truth}:
                 continue
