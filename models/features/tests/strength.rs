@@ -33,7 +33,7 @@ fn what_begins_and_ends_has_the_strength_of_its_step_whatever_the_front_end() {
     ];
     for front_end in front_ends {
         // Ten times the amplitude is 20 dB, 4.6 nats: of what is over 4 a part counts.
-        for (loud, nats) in [(0.01 * 10_f32.powf(0.5), 2.3026), (0.1, 4.09)] {
+        for (loud, nats) in [(0.01 * 10_f32.powf(0.5), 2.3), (0.1, 4.09)] {
             let found = strengths(&front_end, &noise(&front_end, 0.01, loud));
             let (frame, second) = (front_end.hop_length, front_end.sample_rate);
             for (second_of, found) in [
