@@ -91,6 +91,7 @@ impl Model for Fake {
                 last: job.last,
                 stream: 0,
                 level_db: job.level_db,
+                strengths: Vec::new(),
                 scores: None,
                 provider: listen_runtime::Provider::Cpu,
             })
