@@ -15,7 +15,7 @@ use crate::tensor::{Grid, append_pooled, shape, unit_length};
 /// What a window was turned into.
 ///
 /// With `output=clip` it is one vector. With `output=frames` it is a vector for each time step that the window gives
-/// ([`StepGrid`]), in order. With `output=tokens` it is `rows_per_step` vectors for each of those time steps: step by step,
+/// ([`StepGrid`](crate::StepGrid)), in order. With `output=tokens` it is `rows_per_step` vectors for each of those time steps: step by step,
 /// within a step from the lowest frequency to the highest, whatever the order in the graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
