@@ -112,7 +112,8 @@ OFFSETS = (0.02, 0.05, 0.1, 0.2)
 def settle(result, played, heard, edges, vectors, streams):
     """Sets a, b, smoothing and thresholds: the best events in scenes at which unrelated sound seldom fires.
 
-    `heard`: the frames [n, dim] of each scene of `played`, `edges` its `scenes.strengths`, `streams` frames of unrelated sound. A setting's worth is the
+    `heard`: the frames [n, dim] of each scene of `played`, `edges` its `scenes.strengths`, `streams` frames of unrelated
+    sound. A setting's worth is the
     mean of event-F1 and onset-F1 and a third of the recall, less COST for each doubling of the false events above ALLOWED.
     Returns what was tried as dictionaries, the best first.
     """

@@ -50,7 +50,8 @@ pub enum Standing {
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
 ///   the start of the first sample below: the sound had left the window by then; or, where samples are at most 120 ms
 ///   apart, where the score falls most steeply between the last sample at the onset threshold (or the first after a
-///   pause) and that one, moved to where the sound itself ends ([`Edges`]). It is never shorter than `min_duration`, nor than the sample that its onset lies in.
+///   pause) and that one, moved to where the sound itself ends ([`Edges`]). It is never shorter than `min_duration`, nor than
+///   the sample that its onset lies in.
 #[derive(Debug)]
 pub struct Tracker {
     rule: Rule,
@@ -81,7 +82,7 @@ enum Phase {
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     onset: u64,
-    /// Where the score rose: an edge of the sound does not make it last longer.
+    /// Where the score rose: an edge before that does not make it last longer.
     risen: u64,
     /// It does not end before.
     floor: u64,
@@ -235,7 +236,7 @@ impl Tracker {
     fn rise(&self, heard: Heard, sample: &Sample, ids: &mut EventIds) -> (Phase, Option<Change>) {
         // If the next sample is below, the event ends where that begins, and not before the floor.
         let certain = sample.span.next().max(heard.floor);
-        if certain.saturating_sub(heard.risen) < self.rule.min_duration {
+        if certain.saturating_sub(heard.onset.max(heard.risen)) < self.rule.min_duration {
             return (Phase::Rising(heard), None);
         }
         let floor = heard.floor.max(heard.onset.saturating_add(self.rule.min_duration));

@@ -339,6 +339,10 @@ fn an_event_lies_where_the_sound_itself_begins_and_ends_as_far_as_that_is_known(
     assert_eq!(ms(times_of(0, &twice, &twice, &known)), [1040, 1800, 3340, 4240]);
     assert_eq!(ms(times_of(640 * SECOND / 1000, &twice, &twice, &known)), [1040, 1800, 3340, 4240]);
     assert!(times_of(721 * SECOND / 1000, &twice, &twice, &known).is_empty());
+    // Nor is one that begins at a later edge stretched to it: from 1110 ms on it lasts 570 ms.
+    let later = edges(&at(&[(111, 1.0)]), &at(&[]));
+    assert_eq!(ms(times_of(570 * SECOND / 1000, &scores, &scores, &later)), [1110, 1680]);
+    assert!(times_of(571 * SECOND / 1000, &scores, &scores, &later).is_empty());
 }
 
 #[test]
