@@ -4,6 +4,7 @@
 //! clocks, and GStreamer: a front end becomes caps fields and back ([`caps`]), a count of samples becomes a time
 //! ([`timeline`]), an error becomes an element message ([`errors`]), a log line a line of GST_DEBUG ([`logging`]).
 pub mod caps;
+mod custom_meta;
 pub mod errors;
 pub mod event_times;
 pub mod flow;

@@ -5,10 +5,10 @@
 //! values, never names of fields or structures, and no text of a user becomes a GQuark.
 
 use std::collections::BTreeMap;
-use std::sync::Once;
 
 use gst::glib;
 
+use crate::custom_meta;
 use crate::values::{name, names_of, structures, value_array};
 
 /// Name of the meta, of its structure, and of the custom event that carries results which belong to no buffer.
@@ -273,13 +273,7 @@ impl WindowResult {
 
 /// Registers the meta, once. Another plugin of the process may have done it already: a second registration would abort.
 pub fn register() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        if !gst::meta::CustomMeta::is_registered(RESULT) {
-            // No tags: audioconvert and audioresample drop metas that have tags they do not know.
-            gst::meta::CustomMeta::register(RESULT, &[]);
-        }
-    });
+    custom_meta::register(RESULT);
 }
 
 fn time(s: &gst::StructureRef, field: &str) -> Option<gst::ClockTime> {

@@ -8,6 +8,7 @@ use gst::ClockTime;
 use gst::glib;
 use listen_features::Strength;
 
+use crate::custom_meta::register;
 use crate::values::value_array;
 
 /// The meta's name.
@@ -24,20 +25,10 @@ pub struct StrengthMeta {
     pub strengths: Vec<Strength>,
 }
 
-/// Registers the meta, if no other plugin of this process has.
-fn register() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        if !gst::meta::CustomMeta::is_registered(NAME) {
-            gst::meta::CustomMeta::register(NAME, &[]);
-        }
-    });
-}
-
 impl StrengthMeta {
     /// Puts it on a buffer.
     pub fn attach(&self, buffer: &mut gst::BufferRef) {
-        register();
+        register(NAME);
         let Ok(mut meta) = gst::meta::CustomMeta::add(buffer, NAME) else { return };
         let structure = meta.mut_structure();
         structure.set("start", self.start.nseconds());
@@ -48,7 +39,7 @@ impl StrengthMeta {
 
     /// Reads it from a buffer; `None` where there is none, or its fields do not fit together.
     pub fn of(buffer: &gst::BufferRef) -> Option<Self> {
-        register();
+        register(NAME);
         let meta = gst::meta::CustomMeta::from_buffer(buffer, NAME).ok()?;
         let structure = meta.structure();
         let (onsets, offsets) = (floats(structure, "onset")?, floats(structure, "offset")?);

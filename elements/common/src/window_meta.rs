@@ -6,6 +6,8 @@
 
 use gst::ClockTime;
 
+use crate::custom_meta::register;
+
 /// The meta's name.
 const NAME: &str = "GstListenWindowMeta";
 
@@ -20,20 +22,10 @@ pub struct WindowMeta {
     pub duration: ClockTime,
 }
 
-/// Registers the meta, if no other plugin of this process has.
-fn register() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        if !gst::meta::CustomMeta::is_registered(NAME) {
-            gst::meta::CustomMeta::register(NAME, &[]);
-        }
-    });
-}
-
 impl WindowMeta {
     /// Puts it on a buffer.
     pub fn attach(&self, buffer: &mut gst::BufferRef) {
-        register();
+        register(NAME);
         let Ok(mut meta) = gst::meta::CustomMeta::add(buffer, NAME) else { return };
         let structure = meta.mut_structure();
         structure.set("level", self.level);
@@ -43,7 +35,7 @@ impl WindowMeta {
 
     /// Reads it from a buffer.
     pub fn of(buffer: &gst::BufferRef) -> Option<Self> {
-        register();
+        register(NAME);
         let meta = gst::meta::CustomMeta::from_buffer(buffer, NAME).ok()?;
         let structure = meta.structure();
         Some(Self {

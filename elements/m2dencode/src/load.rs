@@ -32,7 +32,7 @@ impl M2dEncode {
 
     fn load(&self, model: Arc<OpenModel>) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings();
-        let job = self.queue.loading();
+        let job = self.queue.loading(model.plan.carries);
         let text = format!("Loading {}", model.package.space());
         let progress = Arc::new(Progress::start(&*self.obj(), "loading", &text));
         *self.lock(&self.progress) = Some(Arc::clone(&progress));

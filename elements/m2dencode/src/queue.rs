@@ -205,10 +205,11 @@ impl Queue {
         controls.into_events()
     }
 
-    /// A job begins to load the engine: its number.
-    pub fn loading(&self) -> u64 {
+    /// A job begins to load the engine, which `carries` over from window to window or does not: the job's number.
+    pub fn loading(&self, carries: bool) -> u64 {
         let mut state = self.lock();
         state.generation += 1;
+        state.carries = carries;
         state.engine = Engine::Loading(state.generation);
         state.generation
     }

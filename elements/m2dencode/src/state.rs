@@ -77,6 +77,8 @@ pub(crate) struct State {
     /// What pushing has come to.
     pub flow: Result<FlowSuccess, FlowError>,
     pub engine: Engine,
+    /// Whether each window takes what the one before it left.
+    pub carries: bool,
     pub limits: Limits,
     pub policy: Policy,
     pub gate: f64,
@@ -121,6 +123,7 @@ impl Default for State {
             generation: 0,
             flow: Ok(FlowSuccess::Ok),
             engine: Engine::None,
+            carries: false,
             limits: Limits::default(),
             policy: Policy::Block,
             gate: crate::settings::GATE_OFF,
@@ -187,6 +190,8 @@ impl State {
         let Some(client) = self.client().filter(|_| !self.submitting) else { return false };
         // What is with the engine cannot be dropped any more: where windows may be dropped, only what runs is there.
         let most = match self.policy {
+            // One that waits for what the one before it leaves would keep a worker from other streams.
+            _ if self.carries => 1,
             Policy::Block => usize::MAX,
             Policy::DropOldest | Policy::DropNewest => client.workers() * self.limits.max_batch.max(1),
         };

@@ -54,16 +54,27 @@ fn worst(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn time_steps_of_a_stream_are_those_of_the_whole_and_any_cut_gives_the_same_bits() {
-    for total in [300, 288, 33] {
+    for (package, total) in [
+        ("tiny-stream", 300),
+        ("tiny-stream", 288),
+        ("tiny-stream", 33),
+        ("tiny-carry", 300),
+        ("tiny-carry", 288),
+        ("tiny-carry", 33),
+    ] {
         let expected = whole_tokens(total);
         let mut before: Option<Vec<f32>> = None;
         for cut in [1, 50, 1_000] {
-            let (mut h, _) = stream(|element| element.set_output(Output::Tokens));
+            let (mut h, _) = stream_of(package, |element| {
+                element.set_output(Output::Tokens);
+                // Each takes what the one before it left, however many could run at once.
+                element.set_workers(3);
+            });
             let out = heard(&mut h, total, cut);
             assert_eq!(out.len() as u64, total.div_ceil(CHUNK));
             let found: Vec<f32> = out.iter().flat_map(row).collect();
-            assert!(worst(&found, &expected) <= 1e-5, "{total} frames");
-            assert!(before.as_ref().is_none_or(|before| *before == found), "in buffers of {cut}");
+            assert!(worst(&found, &expected) <= 1e-5, "{package}, {total} frames");
+            assert!(before.as_ref().is_none_or(|before| *before == found), "{package} in buffers of {cut}");
             before = Some(found);
             for (k, buffer) in out.iter().enumerate() {
                 assert_eq!(buffer.pts(), Some(time(k as u64 * CHUNK)));
@@ -180,6 +191,25 @@ fn live_latency_is_the_window_the_context_after_it_and_a_hop() {
     let mut query = gst::query::Latency::new();
     assert!(h.element().unwrap().static_pad("src").unwrap().query(&mut query));
     assert_eq!(query.result().1, time(LONG + 16 + CHUNK));
+}
+
+#[test]
+fn chunks_after_gated_ones_are_those_of_the_whole_where_what_was_heard_is_carried_over() {
+    let run = |gate: Option<f64>| {
+        let (mut h, _) = stream_of("tiny-carry", |element| {
+            element.set_output(Output::Tokens);
+            gate.into_iter().for_each(|gate| element.set_gate(gate));
+        });
+        h.push(frames(0, 200)).unwrap();
+        h.push(quiet(200, 300)).unwrap();
+        h.push(frames(500, 200)).unwrap();
+        undisturbed(&finish(&mut h))
+    };
+    let (all, open) = (run(None), run(Some(-60.0)));
+    assert!(open.len() + 5 < all.len() && open.len() > 5, "{} of {}", open.len(), all.len());
+    for (start, found) in open {
+        assert!(worst(&found, &all[&start]) <= 1e-5, "from {start}");
+    }
 }
 
 #[test]

@@ -75,6 +75,8 @@ pub(crate) struct Chunk<'a> {
     pub valid_frames: u32,
     /// Frames of context before it.
     pub lead_frames: u32,
+    /// Whether the stream ends with `frames`.
+    pub ends: bool,
     /// The context before it, it, and the context after it: `[frames, width]`.
     pub frames: &'a [f32],
 }
@@ -114,7 +116,7 @@ impl ChunkCutter {
         let (taken, rest) = values.split_at(values.len().min(whole - self.kept.len()));
         self.kept.extend_from_slice(taken);
         *values = rest;
-        (self.kept.len() == whole).then(|| self.lend(piece.end))
+        (self.kept.len() == whole).then(|| self.lend(piece.end, false))
     }
 
     /// The stream has ended: lends the chunks that are left, one a call; then `None`, and a new stream begins.
@@ -125,7 +127,7 @@ impl ChunkCutter {
             return None;
         }
         self.release(piece.start);
-        Some(self.lend(piece.end.min(total)))
+        Some(self.lend(piece.end.min(total), piece.end >= total))
     }
 
     pub(crate) fn reset(&mut self) {
@@ -138,13 +140,14 @@ impl ChunkCutter {
         self.from = before;
     }
 
-    fn lend(&mut self, end: u64) -> Chunk<'_> {
+    fn lend(&mut self, end: u64, ends: bool) -> Chunk<'_> {
         let start_frame = self.next * self.grid.chunk;
         self.next += 1;
         Chunk {
             start_frame,
             valid_frames: (end - start_frame).min(self.grid.chunk) as u32,
             lead_frames: (start_frame - self.from) as u32,
+            ends,
             frames: &self.kept[..(end - self.from) as usize * self.width],
         }
     }

@@ -1,8 +1,9 @@
 //! The package's graphs, loaded and compared with the manifest.
 
-use listen_package::{Graph as GraphFile, Head, HeadInput, Layout, Manifest, Package, Precision};
+use listen_package::{Carry, Graph as GraphFile, Head, HeadInput, Layout, Manifest, Package, Precision};
 use listen_runtime::{
-    ElementType, GraphSource, Port, Provider, RuntimeError, Session, SessionOptions, SharedWeights, TensorRef,
+    Argument, ElementType, GraphSource, Port, Provider, RuntimeError, Session, SessionOptions, SharedWeights,
+    TensorRef, Value,
 };
 
 use crate::recipe::Recipe;
@@ -27,6 +28,8 @@ impl Weights {
 #[derive(Debug)]
 pub(crate) struct Graphs {
     encoder: Graph,
+    /// What the encoder carries over.
+    carry: Option<Carry>,
     head: Option<Graph>,
     tagger: Option<Graph>,
     classes: usize,
@@ -41,6 +44,8 @@ struct Graph {
     output: String,
     /// Largest batch that it takes.
     batch: usize,
+    /// Dimensions of what stands behind a stream's end, where it carries over.
+    tail_rank: usize,
 }
 
 /// What a graph must look like; shapes without the batch.
@@ -91,6 +96,8 @@ impl Graphs {
         let mut encoder =
             Graph::load(package, &encoder_ends(manifest, recipe, file), &session(inside, &weights.encoder))?;
         encoder.batch = encoder.batch.min(plan.max_batch.map_or(usize::MAX, |n| n.max(1) as usize));
+        let carry = manifest.carry().cloned();
+        carry.as_ref().map_or(Ok(()), |carry| encoder.check_carry(carry))?;
         let head = match &manifest.head {
             Some(head) => Some(Graph::load(
                 package,
@@ -116,7 +123,7 @@ impl Graphs {
             }
             _ => None,
         };
-        Ok(Self { encoder, head, tagger, classes })
+        Ok(Self { encoder, carry, head, tagger, classes })
     }
 
     /// What runs the encoder.
@@ -136,6 +143,29 @@ impl Graphs {
         data: &[f32],
     ) -> Result<(Vec<usize>, Vec<f32>), RuntimeError> {
         self.encoder.run(shape, data)
+    }
+
+    /// Whether the encoder carries over what it has heard.
+    ///
+    /// Other providers may take an input's default for a constant and give wrong numbers without a word (OpenVINO's does, seen
+    /// with ONNX Runtime 1.24): there chunks are encoded with their contexts.
+    pub(crate) fn carries(&self) -> bool {
+        self.carry.is_some() && self.provider() == Provider::Cpu
+    }
+
+    /// The encoder's output for the next part of a stream, its shape, and what it carries over: nothing where the stream
+    /// `ends`. Without `states` the part begins a stream.
+    pub(crate) fn encode_part(
+        &mut self,
+        shape: &[usize],
+        data: &[f32],
+        states: Option<&[Value]>,
+        ends: bool,
+    ) -> Result<(Vec<usize>, Vec<f32>, Option<Vec<Value>>), RuntimeError> {
+        match &self.carry {
+            Some(carry) => self.encoder.part(carry, shape, data, states, ends),
+            None => Err(self.broken("`streaming.carry` in the manifest, found none".into())),
+        }
     }
 
     /// The head's output, `dim` values for each of `shape[0]` inputs.
@@ -177,8 +207,6 @@ impl Graph {
             expected,
             found,
         };
-        let names =
-            |ports: &[Port]| ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ");
         let (inputs, outputs) = (session.inputs(), session.outputs());
         let [input] = inputs else {
             return Err(wrong("inputs".into(), ends.input.into(), names(inputs)));
@@ -205,6 +233,7 @@ impl Graph {
             input: ends.input.into(),
             output: ends.output.into(),
             batch,
+            tail_rank: 0,
             session,
         })
     }
@@ -248,8 +277,66 @@ impl Graph {
         }
     }
 
+    fn part(
+        &mut self,
+        carry: &Carry,
+        shape: &[usize],
+        data: &[f32],
+        states: Option<&[Value]>,
+        ends: bool,
+    ) -> Result<(Vec<usize>, Vec<f32>, Option<Vec<Value>>), RuntimeError> {
+        let nothing = vec![1; self.tail_rank.saturating_sub(1)].into_iter().chain([0]).collect::<Vec<_>>();
+        let mut inputs = vec![(self.input.as_str(), Argument::Tensor(TensorRef::f32(shape, data)?))];
+        if !ends {
+            inputs.push((&carry.tail, Argument::Tensor(TensorRef::f32(&nothing, &[])?)));
+        }
+        let states = carry.states.iter().zip(states.unwrap_or_default());
+        inputs.extend(states.map(|(state, value)| (state.input.as_str(), Argument::Value(value))));
+        let mut outputs = vec![self.output.as_str()];
+        outputs.extend(carry.states.iter().filter(|_| !ends).map(|state| state.output.as_str()));
+        let mut found = self.session.run_values(&inputs, &outputs)?.into_iter();
+        let steps = found.next().ok_or_else(|| self.broken("an output, found none".into()))?;
+        Ok((steps.shape().to_vec(), steps.f32()?.to_vec(), (!ends).then(|| found.collect())))
+    }
+
+    /// Whether the graph has the ends that the manifest names.
+    fn check_carry(&mut self, carry: &Carry) -> Result<(), EncoderError> {
+        let ends = std::iter::once((true, &carry.tail))
+            .chain(carry.states.iter().flat_map(|state| [(true, &state.input), (false, &state.output)]));
+        for (goes_in, name) in ends {
+            let (side, ports) = match goes_in {
+                true => ("input with a default", self.session.optional_inputs()),
+                false => ("output", self.session.outputs()),
+            };
+            let found = ports.iter().find(|port| port.name == *name);
+            let wrong = |expected: String, found: String| EncoderError::Graph {
+                file: self.file.clone(),
+                what: format!("{side} that is carried over"),
+                expected,
+                found,
+            };
+            match found {
+                None => return Err(wrong(name.clone(), names(ports))),
+                Some(port) if port.element != ElementType::F32 => {
+                    return Err(wrong(format!("`{name}` float32"), port.element.to_string()));
+                }
+                Some(port) if *name == carry.tail => self.tail_rank = port.dims.len(),
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     fn broken(&self, expected: String) -> RuntimeError {
         RuntimeError::Run { reason: format!("{}: expected {expected}", self.file) }
+    }
+}
+
+/// The names of a graph's ends.
+fn names(ports: &[Port]) -> String {
+    match ports {
+        [] => "none".into(),
+        ports => ports.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -42,10 +42,14 @@
 //! context: the graph is run on the frames that there are, so that its own padding stands where it stands when it is run on
 //! the whole. Only a length that the graph does not take is filled, behind the last frame.
 //!
+//! A package's graph may carry over what it has heard (`streaming.carry`): then each frame goes through it once, and only a
+//! chunk that follows on one that was not encoded has its contexts encoded with it.
+//!
 //! # What is given when
 //! The stream's last window is given at its end when it holds a frame that no earlier window covered, or, with
 //! `output=frames` or `tokens`, a time step that no earlier window gave. It is padded as [`Preparer`] says; time steps that
 //! stand on padding alone are not given. Which time steps a window gives: [`StepGrid`].
+mod carry;
 mod chunk;
 mod chunk_stream;
 mod cutter;

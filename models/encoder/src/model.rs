@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use listen_features::Strength;
 use listen_package::{EncoderKind, FrameEmbedding, HeadInput, Output, TokenOrder};
-use listen_runtime::{Model, Provider, RuntimeError};
+use listen_runtime::{Model, Provider, RuntimeError, Value};
 
 use crate::WindowJob;
+use crate::carry::{Carried, Chain};
 use crate::graphs::Graphs;
 use crate::prepare::{Piece, Pieces};
 use crate::recipe::{Recipe, activate};
-use crate::tensor::{Grid, append_pooled, shape, unit_length};
+use crate::tensor::{Grid, append_pooled, shape, since, unit_length};
 
 /// What a window was turned into.
 ///
@@ -129,6 +130,9 @@ impl EncoderModel {
 
     /// Adds a chunk's own time steps, step by step.
     fn encode_piece(&mut self, piece: &Piece, steps: &mut Vec<f32>) -> Result<(), RuntimeError> {
+        if let Some(chain) = piece.chain.as_ref().filter(|_| self.graphs.carries()) {
+            return self.encode_carrying(piece, chain, steps);
+        }
         let encoded = self.run_graph(&[&piece.data], piece.frames)?;
         let grid = self.grid(&encoded);
         let own = piece.lead_steps..piece.lead_steps + piece.steps;
@@ -137,6 +141,75 @@ impl EncoderModel {
         }
         own.for_each(|step| grid.append_step(step, steps));
         Ok(())
+    }
+
+    /// The same where the graph carries over: only the frames that the chunk before it has not heard go through it.
+    fn encode_carrying(
+        &mut self,
+        piece: &Piece,
+        chain: &Chain,
+        steps: &mut Vec<f32>,
+    ) -> Result<(), RuntimeError> {
+        let running = chain.own.begin();
+        let per_step = u64::from(self.recipe.frames_per_step.max(1));
+        let size = self.recipe.rows * self.recipe.dim;
+        let begins = piece.start_frame - piece.lead_steps as u64 * per_step;
+        let heard = begins + u64::from(piece.frames);
+        let first = piece.start_frame / per_step;
+        let end = first + piece.steps as u64;
+        let reaches =
+            |carried: &Carried| carried.first_step + (carried.steps.len() / size.max(1)) as u64 >= end;
+        let before = chain.before.as_ref().and_then(|before| before.left()).filter(|carried| {
+            let on = carried.states.is_some() && (begins..heard).contains(&carried.heard);
+            carried.first_step <= first && (on || reaches(carried))
+        });
+        let (states, from, first_step, mut found) = match &before {
+            Some(carried) => {
+                (carried.states.as_deref(), carried.heard, carried.first_step, carried.steps.clone())
+            }
+            None => (None, begins, begins / per_step, Vec::new()),
+        };
+        let mut left = None;
+        if !before.as_deref().is_some_and(reaches) {
+            let frames =
+                since(self.recipe.layout, &piece.data, piece.frames as usize, (from - begins) as usize);
+            left = self.run_part(&frames, (heard - from) as u32, states, piece.ends, &mut found)?;
+        }
+        let skip = (first - first_step) as usize * size;
+        let own = found.get(skip..skip + piece.steps * size).ok_or_else(|| {
+            self.graphs
+                .broken(format!("time steps up to {end}, found {}", first_step as usize + found.len() / size))
+        })?;
+        steps.extend_from_slice(own);
+        found.drain(..skip + piece.steps * size);
+        running.leave(Carried { heard, states: left, first_step: end, steps: found });
+        Ok(())
+    }
+
+    /// Adds the time steps of a stream's next part, step by step; gives what it carries over.
+    fn run_part(
+        &mut self,
+        data: &[f32],
+        frames: u32,
+        states: Option<&[Value]>,
+        ends: bool,
+        steps: &mut Vec<f32>,
+    ) -> Result<Option<Vec<Value>>, RuntimeError> {
+        let Recipe { layout, width, rows, dim, delay, .. } = self.recipe;
+        let (found, data, left) =
+            self.graphs.encode_part(&shape(layout, 1, frames as usize, width), data, states, ends)?;
+        let came =
+            (frames / self.recipe.frames_per_step.max(1)) as usize + if states.is_some() { delay } else { 0 };
+        let expected = [1, came.saturating_sub(if ends { 0 } else { delay }) * rows, dim];
+        if found != expected {
+            let place = if states.is_some() { "more" } else { "first" };
+            return Err(self.graphs.broken(format!(
+                "an output of {expected:?} for {frames} {place} frames of a stream, found {found:?}"
+            )));
+        }
+        let grid = self.grid(&data);
+        (0..grid.steps()).for_each(|step| grid.append_step(step, steps));
+        Ok(left)
     }
 
     /// Vectors that stand step by step, as the graph would have put them.

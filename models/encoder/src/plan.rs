@@ -36,6 +36,8 @@ pub struct Plan {
     pub frames_per_step: u32,
     /// The chunks that a stream is encoded in; `None`: each window is encoded whole.
     pub chunks: Option<ChunkGrid>,
+    /// Whether the graph carries over from one chunk to the next, so that the contexts are not encoded again.
+    pub carries: bool,
     /// Whether the vectors can be compared with the package's text embeddings; they then have length 1.
     pub in_text_space: bool,
     /// Largest batch that gives the right numbers; `None`: any.
@@ -90,6 +92,7 @@ impl Plan {
             steps,
             frames_per_step: manifest.encoder.output.frames_per_column,
             chunks,
+            carries: chunks.is_some() && manifest.carry().is_some(),
             in_text_space,
             max_batch: graph.max_batch,
         })
@@ -141,7 +144,7 @@ fn chunked(
     options: &EncoderOptions,
     output: Output,
 ) -> Result<Option<Chunked>, EncoderError> {
-    let promised = manifest.streaming.filter(|_| options.edge != Some(Edge::Exact));
+    let promised = manifest.streaming.as_ref().filter(|_| options.edge != Some(Edge::Exact));
     match options.window_mode {
         WindowMode::Whole => return Ok(None),
         WindowMode::Auto if promised.is_none() => return Ok(None),
@@ -170,7 +173,7 @@ fn chunked(
         Some(hop) => hop,
         None => down(manifest.window.default_hop_frames, step),
     };
-    let (chunk, left, right) = match manifest.streaming {
+    let (chunk, left, right) = match &manifest.streaming {
         Some(promise) => {
             let (left, right) = (promise.left_context, promise.right_context);
             let longest = manifest.window.max_frames.saturating_sub(left.saturating_add(right));

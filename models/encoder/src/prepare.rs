@@ -1,8 +1,11 @@
 //! Windows to jobs: level, normalisation, padding. What of it depends on the stream lives here, not in the engine.
 
+use std::sync::Arc;
+
 use listen_features::{Conditioning, Level, Strength, Strengths, silence_value};
 use listen_package::{Audio, Frontend, Layout, Manifest, Output, ShortPad};
 
+use crate::carry::{Chain, Link};
 use crate::chunk::Chunk;
 use crate::chunk_stream::StepPower;
 use crate::tensor::{is_turned, turned};
@@ -79,6 +82,10 @@ pub(crate) struct Piece {
     pub(crate) powers: Vec<StepPower>,
     /// As [`WindowJob::strengths`], of the chunk's own frames.
     pub(crate) strengths: Vec<Strength>,
+    /// Whether the stream ends with these frames.
+    pub(crate) ends: bool,
+    /// Its place in the stream; `None` where the graph carries nothing over.
+    pub(crate) chain: Option<Chain>,
 }
 
 impl Piece {
@@ -118,6 +125,9 @@ pub struct Preparer {
     meter: Meter,
     /// `None` where nobody asks when sound begins.
     strengths: Option<Strengths>,
+    carries: bool,
+    /// Where the chunk before the next one leaves something.
+    before: Option<Arc<Link>>,
     normalizer: Normalizer,
     bad_values: u64,
     layout: Layout,
@@ -160,6 +170,8 @@ impl Preparer {
                 }
                 Frontend::InGraph => None,
             },
+            carries: plan.carries,
+            before: None,
             normalizer: Normalizer::new(&manifest.normalize, plan.frame_seconds()),
             bad_values: 0,
             layout: manifest.encoder.input.layout,
@@ -205,6 +217,8 @@ impl Preparer {
             frames: padded,
             powers: own.chunks(per_step as usize * width).map(power).collect(),
             strengths: self.strengths_of(frames, lead..lead + valid),
+            ends: chunk.ends,
+            chain: self.carries.then(|| self.chain()),
             data,
         };
         self.mended = mended;
@@ -214,6 +228,7 @@ impl Preparer {
     /// A new stream begins: running statistics start anew.
     pub fn reset(&mut self) {
         self.normalizer.reset();
+        self.before = None;
     }
 
     /// How many values were not finite since this was made; overlapping windows count theirs each.
@@ -245,6 +260,12 @@ impl Preparer {
             pieces: None,
             tokens: None,
         }
+    }
+
+    /// The place of the stream's next chunk.
+    fn chain(&mut self) -> Chain {
+        let own = Arc::<Link>::default();
+        Chain { before: self.before.replace(Arc::clone(&own)), own }
     }
 
     fn strengths_of(&self, frames: &[f32], which: std::ops::Range<usize>) -> Vec<Strength> {

@@ -18,6 +18,8 @@ pub(crate) struct Recipe {
     /// Length of one vector of the encoder's output.
     pub(crate) dim: usize,
     pub(crate) frames_per_step: u32,
+    /// Time steps by which a part of a stream comes later than its frames, where the graph carries over.
+    pub(crate) delay: usize,
     pub(crate) frame_embedding: FrameEmbedding,
     pub(crate) clip_pooling: ClipPooling,
     pub(crate) head: Option<HeadRecipe>,
@@ -54,6 +56,10 @@ impl Recipe {
             rows: encoder.freq_rows.max(1) as usize,
             dim: encoder.dim as usize,
             frames_per_step: encoder.frames_per_column,
+            delay: manifest
+                .streaming
+                .as_ref()
+                .map_or(0, |streaming| (streaming.right_context / encoder.frames_per_column.max(1)) as usize),
             frame_embedding: manifest.frame_embedding,
             clip_pooling: manifest.clip_pooling,
             head: head.map(|h| HeadRecipe { takes: h.takes, frames: h.frames, dim: h.dim as usize }),

@@ -33,6 +33,16 @@ pub(crate) fn turned(window: &[f32], width: usize, map: impl Fn(f32) -> f32) -> 
     turned
 }
 
+/// A window of `frames` frames, in the order that the graph wants, from frame `from` on.
+pub(crate) fn since(layout: Layout, window: &[f32], frames: usize, from: usize) -> Vec<f32> {
+    match is_turned(layout) {
+        true => {
+            window.chunks(frames.max(1)).flat_map(|band| &band[from.min(band.len())..]).copied().collect()
+        }
+        false => window[(window.len() / frames.max(1) * from).min(window.len())..].to_vec(),
+    }
+}
+
 /// The encoder's output for one window: `steps * rows` vectors of `dim` values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grid<'a> {

@@ -8,7 +8,7 @@ use common::{changed, cosine, encode, folder, jobs, open, truth, worst};
 use listen_encoder::{ChunkGrid, EncoderModel, EncoderOptions, Heard, Plan, Repooler, WindowJob, WindowMode};
 use listen_features::Strengths;
 use listen_package::{Edge, Output};
-use listen_runtime::Limits;
+use listen_runtime::{Limits, Model};
 use serde_json::json;
 
 fn chunked(output: Output) -> EncoderOptions {
@@ -35,25 +35,137 @@ fn whole(output: Output, frames: usize) -> Vec<f32> {
 
 #[test]
 fn steps_of_chunks_are_those_of_the_whole_and_any_cut_gives_the_same_bits() {
-    let package = open(&folder("tiny-stream"));
     let (_, stream) = truth("tiny-stream", "stream");
-    for output in [Output::Tokens, Output::Frames] {
+    for (name, output) in [
+        ("tiny-stream", Output::Tokens),
+        ("tiny-stream", Output::Frames),
+        ("tiny-carry", Output::Tokens),
+        ("tiny-carry", Output::Frames),
+    ] {
+        let package = open(&folder(name));
         let mut model = EncoderModel::load(&package, &chunked(output)).unwrap();
-        for frames in [300, 296, 288, 130, 33, 17, 16] {
+        // 48 and 80: the end comes with the context of the chunk before, and nothing behind it.
+        for frames in [300, 296, 288, 130, 80, 48, 33, 17, 16] {
             let expected = whole(output, frames);
             let mut before: Option<Vec<f32>> = None;
             for cut in [usize::MAX, 7, 64 * 50] {
                 let jobs = jobs(&package, &chunked(output), &stream[..frames * 64], cut);
                 assert_eq!(jobs.len(), frames.div_ceil(32));
                 let found: Vec<f32> = encode(&mut model, &jobs, 1).into_iter().flat_map(|e| e.data).collect();
-                assert_eq!(found.len(), expected.len(), "{output:?}, {frames} frames");
+                assert_eq!(found.len(), expected.len(), "{name}, {output:?}, {frames} frames");
                 // The kernels add in another order for another length.
-                assert!(worst(&found, &expected) <= 1e-6, "{output:?}, {frames} frames");
+                assert!(worst(&found, &expected) <= 1e-6, "{name}, {output:?}, {frames} frames");
                 assert!(before.as_ref().is_none_or(|before| *before == found), "in pieces of {cut}");
                 before = Some(found);
             }
         }
     }
+}
+
+/// `tiny-carry` with less context than its time steps see: what is encoded with its contexts differs from the whole.
+fn short_of_context() -> tempfile::TempDir {
+    changed("tiny-carry", |m, _| m["streaming"]["left_context"] = json!(0))
+}
+
+#[test]
+fn what_was_heard_is_carried_over_and_each_frame_encoded_once() {
+    let copy = short_of_context();
+    let package = open(copy.path());
+    let (_, stream) = truth("tiny-carry", "stream");
+    let expected = whole(Output::Tokens, 300);
+    for hop in [None, Some(8), Some(64)] {
+        let options = EncoderOptions { hop_frames: hop, ..chunked(Output::Tokens) };
+        let all = jobs(&package, &options, &stream[..300 * 64], 1_000);
+        let mut model = EncoderModel::load(&package, &options).unwrap();
+        for batch in [1, 3] {
+            let all = jobs(&package, &options, &stream[..300 * 64], 1_000);
+            let found: Vec<f32> = encode(&mut model, &all, batch).into_iter().flat_map(|e| e.data).collect();
+            assert!(worst(&found, &expected) <= 1e-6, "a hop of {hop:?}");
+        }
+        // Nobody has encoded what comes before: then it is not the whole, with so little context.
+        let second = encode(&mut model, &all[1..2], 1).remove(0).data;
+        let start = all[1].start_frame as usize;
+        assert!(worst(&second, &expected[start..start + second.len()]) > 1e-3);
+    }
+}
+
+#[test]
+fn a_chunk_that_follows_on_one_that_was_lost_is_encoded_with_its_contexts() {
+    let package = open(&folder("tiny-carry"));
+    let (_, stream) = truth("tiny-carry", "stream");
+    let expected = whole(Output::Tokens, 300);
+    let mut model = EncoderModel::load(&package, &chunked(Output::Tokens)).unwrap();
+    for lost in 0..9 {
+        let all = jobs(&package, &chunked(Output::Tokens), &stream[..300 * 64], 1_000);
+        assert_eq!(all.len(), 10);
+        for (k, job) in all.iter().enumerate().filter(|(k, _)| *k != lost) {
+            let found = encode(&mut model, std::slice::from_ref(job), 1).remove(0).data;
+            let part = &expected[k * 32..k * 32 + found.len()];
+            assert!(worst(&found, part) <= 1e-6, "{k} without {lost}");
+        }
+    }
+}
+
+#[test]
+fn chunks_of_one_stream_that_several_workers_take_are_those_of_the_whole() {
+    let package = open(&folder("tiny-carry"));
+    let (_, stream) = truth("tiny-carry", "stream");
+    let expected = whole(Output::Tokens, 300);
+    let options = EncoderOptions { workers: 4, intra_op_threads: 1, ..chunked(Output::Tokens) };
+    let engine = listen_encoder::open(&package, &options).unwrap();
+    for _ in 0..50 {
+        let client = engine.client();
+        let all = jobs(&package, &options, &stream[..300 * 64], 1_000);
+        let count = all.len();
+        all.into_iter().for_each(|job| client.submit(job, Limits::default()).unwrap());
+        let found: Vec<f32> = (0..count)
+            .flat_map(|_| client.recv_timeout(Duration::from_secs(60)).unwrap().unwrap().data)
+            .collect();
+        assert!(worst(&found, &expected) <= 1e-6);
+    }
+}
+
+#[test]
+fn a_graph_that_does_not_carry_over_what_its_manifest_says_is_refused() {
+    let loading = |name: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        let copy = changed(name, |m, _| change(m));
+        let error = EncoderModel::load(&open(copy.path()), &chunked(Output::Tokens)).unwrap_err();
+        error.to_string()
+    };
+    let carry = json!({"tail": "tail", "states": [{"input": "before_0", "output": "after_0"}]});
+    let cases: [(&str, &dyn Fn(&mut serde_json::Value), &str); 3] = [
+        (
+            "tiny-stream",
+            &|m| m["streaming"]["carry"] = carry.clone(),
+            "the manifest says tail, the graph has none",
+        ),
+        (
+            "tiny-carry",
+            &|m| m["streaming"]["carry"]["states"][1]["input"] = json!("before_7"),
+            "the manifest says before_7, the graph has tail, before_0, before_1",
+        ),
+        (
+            "tiny-carry",
+            &|m| m["streaming"]["carry"]["states"][1]["output"] = json!("after_7"),
+            "the manifest says after_7, the graph has tokens, after_0, after_1",
+        ),
+    ];
+    for (name, change, expected) in cases {
+        let error = loading(name, change);
+        assert!(error.contains("carried over") && error.contains(expected), "{error}");
+    }
+
+    // It hears two steps ahead, not one.
+    let copy = changed("tiny-carry", |m, _| m["streaming"]["right_context"] = json!(8));
+    let package = open(copy.path());
+    let (_, stream) = truth("tiny-carry", "stream");
+    let all = jobs(&package, &chunked(Output::Tokens), &stream[..300 * 64], 1_000);
+    let mut model = EncoderModel::load(&package, &chunked(Output::Tokens)).unwrap();
+    let error = model.run(&mut all[..1].to_vec()).remove(0).unwrap_err().to_string();
+    assert!(
+        error.contains("expected an output of [1, 4, 8] for 40 first frames of a stream, found [1, 3, 8]"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -140,8 +252,12 @@ fn the_default_packages_encoder_sees_no_further_than_it_promises() {
 
 #[test]
 fn windows_of_any_length_are_pooled_from_the_steps_and_lost_chunks_are_not_joined_over() {
-    let package = open(&folder("tiny-stream"));
-    let (_, stream) = truth("tiny-stream", "stream");
+    ["tiny-stream", "tiny-carry"].into_iter().for_each(pooled_windows_of);
+}
+
+fn pooled_windows_of(name: &str) {
+    let package = open(&folder(name));
+    let (_, stream) = truth(name, "stream");
     let options = EncoderOptions { window_frames: Some(160), hop_frames: Some(32), ..chunked(Output::Clip) };
     let all = jobs(&package, &options, &stream, 1_000);
     let heard = |lost: Option<usize>| -> Vec<Heard> {

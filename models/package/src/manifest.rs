@@ -180,7 +180,7 @@ pub struct Window {
 ///
 /// It is a promise: the graph's time steps of frames `[k * chunk_frames, (k + 1) * chunk_frames)` do not depend on what
 /// lies further away than the contexts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Streaming {
     /// Frames of a chunk, whose time steps are kept.
@@ -189,6 +189,32 @@ pub struct Streaming {
     pub left_context: u32,
     /// Frames after it that its time steps see.
     pub right_context: u32,
+    /// How the graph carries over what it has heard, so that each frame goes through it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carry: Option<Carry>,
+}
+
+/// What a graph that is run on one part of a stream after the other carries over. All its ends are float32, and its inputs
+/// have defaults (initializers): run on the frames alone the graph gives the time steps of the whole.
+///
+/// With a tail of length 0 the stream goes on: the time steps come `right_context` frames later than what they stand for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Carry {
+    /// The input that stands behind the stream's end; its last dimension is its length.
+    pub tail: String,
+    /// What a run gives and the next one takes. At the stream's start the inputs' defaults stand.
+    pub states: Vec<CarriedState>,
+}
+
+/// One of the tensors that a graph carries over, of any shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CarriedState {
+    /// The input that takes what the run before gave.
+    pub input: String,
+    /// The output that gives it.
+    pub output: String,
 }
 
 /// Filling of a short window.
@@ -269,6 +295,11 @@ impl Manifest {
     /// Whether embeddings are brought to unit length: those that are compared with text are.
     pub fn unit_length(&self) -> bool {
         self.clap.is_some()
+    }
+
+    /// How the encoder's graph carries over what it has heard, if it does.
+    pub fn carry(&self) -> Option<&Carry> {
+        self.streaming.as_ref()?.carry.as_ref()
     }
 
     /// The front end; `None` where the graph takes samples.

@@ -29,16 +29,21 @@ pub(crate) struct Callable {
 }
 
 impl Callable {
+    /// `inputs` and `outputs` are the names of all ends that a run may give an index of.
+    ///
     /// # Errors
     /// A name of the graph has a NUL in it.
-    pub(crate) fn new(session: ort::session::Session) -> Result<Self, String> {
-        let names = |ends: &[ort::value::Outlet]| -> Result<Vec<CString>, String> {
-            ends.iter()
-                .map(|e| CString::new(e.name()).map_err(|_| format!("{:?} has a NUL", e.name())))
+    pub(crate) fn new(
+        session: ort::session::Session,
+        inputs: Vec<String>,
+        outputs: Vec<String>,
+    ) -> Result<Self, String> {
+        let names = |ends: Vec<String>| -> Result<Vec<CString>, String> {
+            ends.into_iter()
+                .map(|name| CString::new(name.as_str()).map_err(|_| format!("{name:?} has a NUL")))
                 .collect()
         };
-        let (inputs, outputs) = (names(session.inputs())?, names(session.outputs())?);
-        Ok(Self { session: ManuallyDrop::new(session), inputs, outputs })
+        Ok(Self { inputs: names(inputs)?, outputs: names(outputs)?, session: ManuallyDrop::new(session) })
     }
 
     /// Runs the graph: `inputs` are pairs of an input's index and its value, `outputs` indices of outputs.

@@ -69,6 +69,15 @@ pub(crate) fn log(level: LogLevel, message: &str) {
     }
 }
 
+/// How serious a message of ONNX Runtime's is. It warns of each initializer that is an input too; a graph that carries over
+/// what it has heard has them on purpose.
+fn worth(level: ort::logging::LogLevel, message: &str) -> LogLevel {
+    match LogLevel::from(level) {
+        LogLevel::Warning if message.contains("appears in graph inputs") => LogLevel::Verbose,
+        level => level,
+    }
+}
+
 /// Loads ONNX Runtime and starts it, the first time; gives what is there afterwards.
 ///
 /// A failure is not remembered: once the library is installed the next call works. The caller holds a [`exit::Pass`].
@@ -90,7 +99,9 @@ pub(crate) fn environment() -> Result<&'static Environment, RuntimeError> {
     let made = builder
         .with_name("gst-listen")
         .with_telemetry(false)
-        .with_logger(Arc::new(|level, _category, _id, _location, message| log(level.into(), message)))
+        .with_logger(Arc::new(|level, _category, _id, _location, message| {
+            log(worth(level, message), message)
+        }))
         .build()
         .map_err(|error| RuntimeError::Environment { reason: error.to_string() })?;
     exit::register();

@@ -34,13 +34,20 @@ impl fmt::Display for Port {
 pub(crate) struct Loaded {
     pub(crate) callable: Callable,
     provider: Provider,
+    /// The first `needed` of them have no default.
     pub(crate) inputs: Vec<Port>,
+    needed: usize,
     pub(crate) outputs: Vec<Port>,
 }
 
 impl Loaded {
     pub(crate) fn provider(&self) -> Provider {
         self.provider
+    }
+
+    /// The inputs without a default.
+    pub(crate) fn needed(&self) -> &[Port] {
+        &self.inputs[..self.needed]
     }
 }
 
@@ -82,9 +89,14 @@ impl Session {
         self.loaded.provider
     }
 
-    /// What the graph takes.
+    /// What the graph must be given.
     pub fn inputs(&self) -> &[Port] {
-        &self.loaded.inputs
+        self.loaded.needed()
+    }
+
+    /// What it can be given besides: inputs that have a default (initializers that are inputs too).
+    pub fn optional_inputs(&self) -> &[Port] {
+        &self.loaded.inputs[self.loaded.needed..]
     }
 
     /// What the graph gives.
@@ -130,7 +142,7 @@ impl Session {
             }
             values.push((i, *tensor));
         }
-        all_given(&loaded.inputs, inputs.iter().map(|(name, _)| *name))?;
+        all_given(loaded.needed(), inputs.iter().map(|(name, _)| *name))?;
         let wanted: Vec<usize> = outputs
             .iter()
             .map(|name| index(Side::Output, &loaded.outputs, name))
@@ -328,16 +340,24 @@ fn load_with(
         },
         built => built?,
     };
-    let inputs = session.inputs().iter().map(port).collect();
-    let outputs = session.outputs().iter().map(port).collect();
-    let callable = Callable::new(session).map_err(|error| failed(&error))?;
+    let mut inputs: Vec<Port> = session.inputs().iter().map(port).collect();
+    let needed = inputs.len();
+    let optional = session.overridable_initializers();
+    inputs.extend(optional.iter().map(|initializer| named_port(initializer.name(), initializer.dtype())));
+    let outputs: Vec<Port> = session.outputs().iter().map(port).collect();
+    let names = |ports: &[Port]| -> Vec<String> { ports.iter().map(|port| port.name.clone()).collect() };
+    let callable = Callable::new(session, names(&inputs), names(&outputs)).map_err(|error| failed(&error))?;
     exit::register_again();
-    Ok(Loaded { callable, provider, inputs, outputs })
+    Ok(Loaded { callable, provider, inputs, needed, outputs })
 }
 
 /// An end of a graph as ONNX Runtime tells it.
 fn port(outlet: &Outlet) -> Port {
-    let (element, dims) = match outlet.dtype() {
+    named_port(outlet.name(), outlet.dtype())
+}
+
+fn named_port(name: &str, dtype: &ValueType) -> Port {
+    let (element, dims) = match dtype {
         ValueType::Tensor { ty, shape, .. } => {
             let element = match ty {
                 TensorElementType::Float32 => ElementType::F32,
@@ -348,5 +368,5 @@ fn port(outlet: &Outlet) -> Port {
         }
         other => (ElementType::Other(other.to_string()), Vec::new()),
     };
-    Port { name: outlet.name().to_owned(), dims, element }
+    Port { name: name.to_owned(), dims, element }
 }

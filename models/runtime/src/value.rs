@@ -110,7 +110,7 @@ impl Session {
                 Argument::Value(value) => theirs.extend(value.value.as_ref().map(|value| (i, value))),
             }
         }
-        all_given(&loaded.inputs, inputs.iter().map(|(name, _)| *name))?;
+        all_given(loaded.needed(), inputs.iter().map(|(name, _)| *name))?;
         let wanted: Vec<usize> = outputs
             .iter()
             .map(|name| index(Side::Output, &loaded.outputs, name))

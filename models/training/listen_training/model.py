@@ -46,12 +46,12 @@ class Context(nn.Module):
         self.join = unit(width, 1, act=False)
         nn.init.zeros_(self.key.weight)
         nn.init.zeros_(self.key.bias)
-        self.pad = before, after, 0, 0
+        self.reach = before, after
         self.box = nn.AvgPool2d((1, before + after + 1), 1)
 
     def forward(self, x):
         weight = torch.exp(6 * torch.tanh(self.key(x) / 6))
-        mean = lambda y: self.box(F.pad(y, self.pad))
+        mean = lambda y: self.box(F.pad(y, (*self.reach, 0, 0)))
         return self.join(mean(weight * self.value(x)) / mean(weight).clamp(min=1e-6))
 
 
@@ -103,9 +103,9 @@ class Encoder(nn.Module):
 
 def reach_of(config):
     """How many frames before its own 8 and behind them a token sees at most."""
-    # Three convolutions of stride 2, five of 3 columns, `temporal` of 5, and the boxes.
-    after = 7 + COLUMN * (5 + 2 * config.temporal + config.reach)
-    return after + COLUMN * config.memory, after
+    # Five convolutions of 3 columns, `temporal` of 5, and the boxes; three of stride 2 see the column itself and 7 frames before.
+    after = COLUMN * (5 + 2 * config.temporal + config.reach)
+    return 7 + after + COLUMN * config.memory, after
 
 
 class Head(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
-from . import audio, export, tower
+from . import audio, carry, export, tower
 from .model import COLUMN, Head, reach_of
 from .train import MEAN, STD
 
@@ -51,6 +51,14 @@ class Pool(nn.Module):
 def whole_columns(frames):
     """The next multiple of a column."""
     return -(-frames // COLUMN) * COLUMN
+
+
+def carried(path):
+    """`streaming.carry` of the manifest."""
+    outputs = [output.name for output in onnx.load(str(path)).graph.output]
+    states = [{"input": before, "output": after} for before, after in carry.names(len(outputs) - 1)]
+    assert [state["output"] for state in states] == outputs[1:], outputs
+    return {"tail": carry.TAIL, "states": states}
 
 
 def self_test_signal(frames):
@@ -106,15 +114,9 @@ def graphs(folder, student, text, config):
     folder.mkdir(parents=True, exist_ok=True)
     encoder = export.fold(copy.deepcopy(student.encoder).eval().to(memory_format=torch.contiguous_format))
     dim = config.audio.dim
-    export.write(
-        encoder,
-        (torch.randn(2, 1, 80, config.package.window),),
-        ["mel"],
-        ["tokens"],
-        {"mel": {0: "batch", 3: "frames"}, "tokens": {0: "batch", 1: "columns"}},
-        folder / "encoder.onnx",
-    )
-    worst, batch = export.check_encoder(folder / "encoder.onnx", encoder, dim)
+    states = export.write_encoder(encoder, config.package.window, folder / "encoder.onnx")
+    delay = reach_of(config.audio)[1] // COLUMN
+    worst, batch = export.check_encoder(folder / "encoder.onnx", encoder, dim, states, delay)
     # Half the size; the cosine to the full weights stays above 0.999999.
     stored = onnx.load(str(folder / "encoder.onnx"))
     export.halve(stored, 2000)
@@ -221,6 +223,7 @@ def write(folder, text_tokenizer, labels, config, calibration):
             "chunk_frames": config.package.hop,
             "left_context": whole_columns(reach_of(config.audio)[0]),
             "right_context": whole_columns(reach_of(config.audio)[1]),
+            "carry": carried(folder / "encoder.onnx"),
         },
         "frame_embedding": "identity",
         "clip_pooling": "none",

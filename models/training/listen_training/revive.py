@@ -35,7 +35,10 @@ def is_package(start):
 def weights(path):
     """A graph's initialisers by their PyTorch names, as float32; and the transposed matrices, which have lost theirs."""
     named, nameless = {}, []
-    for tensor in onnx.load(str(path)).graph.initializer:
+    graph = onnx.load(str(path)).graph
+    # An input's default is no weight.
+    inputs = {port.name for port in graph.input}
+    for tensor in (tensor for tensor in graph.initializer if tensor.name not in inputs):
         value = numpy_helper.to_array(tensor).astype(np.float32)
         name = tensor.name.removesuffix("_f16")
         if name.startswith("onnx::"):
@@ -128,7 +131,8 @@ def student(config, folder):
         raise SystemExit(f"start: {folder} has no clap.logit_scale and logit_bias, so it was not trained here")
     model = Student(config, np.zeros(config.dim, np.float32), np.eye(config.dim, dtype=np.float32))
     model.map = nn.Identity()
-    fill(model.encoder, *weights(folder / "encoder.onnx"), folder / "encoder.onnx")
+    named, nameless = weights(folder / "encoder.onnx")
+    fill(model.encoder, {k.removeprefix("encoder."): v for k, v in named.items()}, nameless, folder / "encoder.onnx")
     named, nameless = weights(folder / "head.onnx")
     fill(model.head, {k.removeprefix("head."): v for k, v in named.items()}, nameless, folder / "head.onnx")
     with torch.no_grad():

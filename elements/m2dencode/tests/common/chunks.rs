@@ -35,8 +35,13 @@ pub fn real() -> Open {
 }
 
 pub fn stream(settings: impl FnOnce(&M2dEncode)) -> (Harness, gst::Bus) {
+    stream_of("tiny-stream", settings)
+}
+
+/// As [`stream`], by another package.
+pub fn stream_of(package: &str, settings: impl FnOnce(&M2dEncode)) -> (Harness, gst::Bus) {
     let element = element(None);
-    element.set_model(folder("tiny-stream").to_str());
+    element.set_model(folder(package).to_str());
     long_windows(&element);
     settings(&element);
     let bus = gst::Bus::new();

@@ -81,7 +81,8 @@ def _package_lines(folder, m):
                  f"{w['max_frames']}; a new one every {w['default_hop_frames'] * step:.2f} s; edges {w['edge']}; short ends filled with {w['short_pad']}")
     if m.get("streaming"):
         s = m["streaming"]
-        lines.append(f"streaming: exact in chunks of {s['chunk_frames']} frames with {s['left_context']} before and {s['right_context']} after")
+        lines.append(f"streaming: exact in chunks of {s['chunk_frames']} frames with {s['left_context']} before and {s['right_context']} after"
+                     + (", each frame encoded once: what was heard is carried over" if s.get("carry") else ""))
     kind = {"tokens": f"tokens of {out['dim']} values, {out['freq_rows']} rows every {out['frames_per_column'] * step * 1000:g} ms",
             "frames": f"vectors of {out['dim']} values every {out['frames_per_column'] * step * 1000:g} ms",
             "clip": f"a vector of {out['dim']} values per window", "logits": f"scores of {out['dim']} classes per window"}[out["kind"]]

@@ -1,7 +1,12 @@
 //! Encoding in chunks: what a package may promise.
 
-use super::{Check, Fault, must, word};
-use crate::{Edge, EncoderKind, Frontend, Manifest, Normalize, Streaming};
+use std::collections::HashSet;
+
+use super::{Check, Fault, must, within, word};
+use crate::{Carry, Edge, EncoderKind, Frontend, Manifest, Normalize, Streaming};
+
+/// Most states that a graph carries over.
+const MAX_STATES: u32 = 1 << 10;
 
 impl Manifest {
     pub(super) fn check_streaming(&self) -> Check {
@@ -25,11 +30,34 @@ impl Manifest {
                 "`normalize` follows the sound: a chunk would be normalised otherwise than the whole",
             );
         }
-        self.check_lengths(streaming)
+        self.check_lengths(streaming)?;
+        streaming.carry.as_ref().map_or(Ok(()), |carry| self.check_carry(carry))
+    }
+
+    /// Each end of the graph is named once.
+    fn check_carry(&self, carry: &Carry) -> Check {
+        let count = u32::try_from(carry.states.len()).unwrap_or(u32::MAX);
+        within("streaming.carry.states", 1, MAX_STATES, count)?;
+        let (mut inputs, mut outputs) = (HashSet::new(), HashSet::new());
+        inputs.insert(self.encoder.input.name.as_str());
+        outputs.insert(self.encoder.output.name.as_str());
+        let named = |seen: &HashSet<&str>, key: String, name: &str| {
+            let free = !name.is_empty() && !seen.contains(name);
+            must(free, key, "the name of an end of the graph that nothing else has", word(&name))
+        };
+        named(&inputs, "streaming.carry.tail".into(), &carry.tail)?;
+        inputs.insert(&carry.tail);
+        for (i, state) in carry.states.iter().enumerate() {
+            named(&inputs, format!("streaming.carry.states[{i}].input"), &state.input)?;
+            named(&outputs, format!("streaming.carry.states[{i}].output"), &state.output)?;
+            inputs.insert(&state.input);
+            outputs.insert(&state.output);
+        }
+        Ok(())
     }
 
     fn check_lengths(&self, streaming: &Streaming) -> Check {
-        let Streaming { chunk_frames, left_context, right_context } = *streaming;
+        let &Streaming { chunk_frames, left_context, right_context, .. } = streaming;
         let (step, multiple) = (self.encoder.output.frames_per_column.max(1), self.window.multiple_of.max(1));
         let keys = [
             ("chunk_frames", chunk_frames),

@@ -13,7 +13,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-pub const FIXTURES: [&str; 5] = ["tiny-tokens", "tiny-frames", "tiny-clip", "tiny-tagger", "tiny-stream"];
+pub const FIXTURES: [&str; 6] =
+    ["tiny-tokens", "tiny-frames", "tiny-clip", "tiny-tagger", "tiny-stream", "tiny-carry"];
 
 /// The folder of a small package.
 pub fn fixture(name: &str) -> PathBuf {

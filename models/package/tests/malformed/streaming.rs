@@ -74,6 +74,48 @@ fn chunks_that_the_encoder_cannot_be_run_in() {
 }
 
 #[test]
+fn what_is_carried_over_has_a_name_for_each_end() {
+    check(&[
+        (
+            "nothing is carried over",
+            "tiny-carry",
+            set!("streaming.carry.states", []),
+            "`streaming.carry.states` must be 1 to 1024, found 0",
+        ),
+        (
+            "a tail without a name",
+            "tiny-carry",
+            set!("streaming.carry.tail", ""),
+            "`streaming.carry.tail` must be the name of an end of the graph that nothing else has, found \"\"",
+        ),
+        (
+            "a tail that is the frames",
+            "tiny-carry",
+            set!("streaming.carry.tail", "lms"),
+            "`streaming.carry.tail` must be the name of an end of the graph that nothing else has, found \"lms\"",
+        ),
+        (
+            "a state that goes in where another does",
+            "tiny-carry",
+            set!("streaming.carry.states.1.input", "before_0"),
+            "`streaming.carry.states[1].input` must be the name of an end of the graph that nothing else has, found \"before_0\"",
+        ),
+        (
+            "a state that is the time steps",
+            "tiny-carry",
+            set!("streaming.carry.states.0.output", "tokens"),
+            "`streaming.carry.states[0].output` must be the name of an end of the graph that nothing else has, found \"tokens\"",
+        ),
+        (
+            "a state of nobody's",
+            "tiny-carry",
+            set!("streaming.carry.states.0.shape", [1]),
+            "`streaming.carry.states[0].shape`: unknown field `shape`…",
+        ),
+    ]);
+}
+
+#[test]
 fn chunks_where_the_whole_would_be_another() {
     let streaming = json!({"chunk_frames": 32, "left_context": 0, "right_context": 0});
     let found = "found {\"chunk_frames\":32,\"left_context\":0,\"right_context\":0}";
