@@ -128,6 +128,15 @@ pub(crate) fn unit_length(vector: &mut [f32]) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_end_of_a_window_is_that_of_its_frames_in_each_order() {
+        let window: Vec<f32> = (0..10).map(|v| v as f32).collect(); // five frames of two bands
+        assert_eq!(since(Layout::BTF, &window, 5, 3), [6.0, 7.0, 8.0, 9.0]);
+        assert_eq!(since(Layout::B1FT, &turned(&window, 2, |v| v), 5, 3), [6.0, 8.0, 7.0, 9.0]);
+        assert_eq!(since(Layout::B1TF, &window, 5, 0), window);
+        assert!(since(Layout::BFT, &window, 5, 5).is_empty() && since(Layout::BTF, &window, 5, 5).is_empty());
+    }
+
     /// A window of 3 frames of 2 values; the value is 10 * frame + band.
     const WINDOW: [f32; 6] = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0];
 

@@ -43,7 +43,9 @@ class Carrying(nn.Module):
         self.encoder = encoder
         # Columns that stand before the start, for each state, and at most behind the end: zeros, as many as layers pad.
         skips = [1 if getattr(block, "add", False) else 0 for block in encoder.front]
-        self.starts = [1] * (len(encoder.front) + sum(skips)) + [2] * len(encoder.temporal) + [encoder.wide.reach[0]] * 3
+        self.starts = (
+            [1] * (len(encoder.front) + sum(skips)) + [2] * len(encoder.temporal) + [encoder.wide.reach[0]] * 3
+        )
         if encoder.memory is not None:
             self.starts += [encoder.memory.reach[0]] * 2
         self.tail = max(2, encoder.wide.reach[1])

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from listen_training import carry, export, model
 from torch import nn
+
+from listen_training import carry, export, model
 
 
 @dataclass
