@@ -1,14 +1,26 @@
 //! Registering custom metas.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Once;
 
-/// Registers a custom meta, if nobody in this process has: another plugin may carry this crate too.
+/// A custom meta, registered when it is first used.
 ///
-/// Without tags: audioconvert and audioresample drop metas that have tags they do not know.
-pub(crate) fn register(name: &str) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if !gst::meta::CustomMeta::is_registered(name) {
-        gst::meta::CustomMeta::register(name, &[]);
+/// Another plugin of the process may have done it already: a second registration would abort. It has no tags: audioconvert and
+/// audioresample drop metas that have tags they do not know.
+pub(crate) struct Registration {
+    name: &'static str,
+    once: Once,
+}
+
+impl Registration {
+    pub(crate) const fn of(name: &'static str) -> Self {
+        Self { name, once: Once::new() }
+    }
+
+    pub(crate) fn ensure(&self) {
+        self.once.call_once(|| {
+            if !gst::meta::CustomMeta::is_registered(self.name) {
+                gst::meta::CustomMeta::register(self.name, &[]);
+            }
+        });
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use gst::glib;
 
-use crate::custom_meta;
+use crate::custom_meta::Registration;
 use crate::values::{name, names_of, structures, value_array};
 
 /// Name of the meta, of its structure, and of the custom event that carries results which belong to no buffer.
@@ -271,9 +271,10 @@ impl WindowResult {
     }
 }
 
-/// Registers the meta, once. Another plugin of the process may have done it already: a second registration would abort.
+/// Registers the meta, once.
 pub fn register() {
-    custom_meta::register(RESULT);
+    static REGISTRATION: Registration = Registration::of(RESULT);
+    REGISTRATION.ensure();
 }
 
 fn time(s: &gst::StructureRef, field: &str) -> Option<gst::ClockTime> {

@@ -8,11 +8,12 @@ use gst::ClockTime;
 use gst::glib;
 use listen_features::Strength;
 
-use crate::custom_meta::register;
+use crate::custom_meta::Registration;
 use crate::values::value_array;
 
 /// The meta's name.
 const NAME: &str = "GstListenStrengthMeta";
+static REGISTRATION: Registration = Registration::of(NAME);
 
 /// How strongly sound begins and ends in a stretch of time.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +29,7 @@ pub struct StrengthMeta {
 impl StrengthMeta {
     /// Puts it on a buffer.
     pub fn attach(&self, buffer: &mut gst::BufferRef) {
-        register(NAME);
+        REGISTRATION.ensure();
         let Ok(mut meta) = gst::meta::CustomMeta::add(buffer, NAME) else { return };
         let structure = meta.mut_structure();
         structure.set("start", self.start.nseconds());
@@ -39,7 +40,7 @@ impl StrengthMeta {
 
     /// Reads it from a buffer; `None` where there is none, or its fields do not fit together.
     pub fn of(buffer: &gst::BufferRef) -> Option<Self> {
-        register(NAME);
+        REGISTRATION.ensure();
         let meta = gst::meta::CustomMeta::from_buffer(buffer, NAME).ok()?;
         let structure = meta.structure();
         let (onsets, offsets) = (floats(structure, "onset")?, floats(structure, "offset")?);

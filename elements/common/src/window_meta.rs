@@ -6,10 +6,11 @@
 
 use gst::ClockTime;
 
-use crate::custom_meta::register;
+use crate::custom_meta::Registration;
 
 /// The meta's name.
 const NAME: &str = "GstListenWindowMeta";
+static REGISTRATION: Registration = Registration::of(NAME);
 
 /// What a window was like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,7 +26,7 @@ pub struct WindowMeta {
 impl WindowMeta {
     /// Puts it on a buffer.
     pub fn attach(&self, buffer: &mut gst::BufferRef) {
-        register(NAME);
+        REGISTRATION.ensure();
         let Ok(mut meta) = gst::meta::CustomMeta::add(buffer, NAME) else { return };
         let structure = meta.mut_structure();
         structure.set("level", self.level);
@@ -35,7 +36,7 @@ impl WindowMeta {
 
     /// Reads it from a buffer.
     pub fn of(buffer: &gst::BufferRef) -> Option<Self> {
-        register(NAME);
+        REGISTRATION.ensure();
         let meta = gst::meta::CustomMeta::from_buffer(buffer, NAME).ok()?;
         let structure = meta.structure();
         Some(Self {

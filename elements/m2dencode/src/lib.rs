@@ -66,12 +66,15 @@
 //! # Whole or in chunks
 //! Where windows overlap, encoding each of them whole encodes each second of sound several times. In chunks each frame
 //! is encoded once, with context on either side; the time steps are kept, and a window is pooled from those in it: a
-//! hop of 1 s over a window of 10 s costs 1 s of encoding and its contexts.
+//! hop of 1 s over a window of 10 s costs 1 s of encoding and its contexts. Where the package's graph carries over what it has
+//! heard (`streaming.carry`; the default package's does) and the CPU runs it, it costs 1 s of encoding and nothing else. A stream is
+//! then encoded by one worker at a time, each chunk with what the one before it left; several streams share the workers as ever. A
+//! chunk that follows on one that was dropped or gated has its contexts encoded with it, with the same result but for rounding.
 //!
 //! `window-mode=auto` does that where the package promises (`streaming` in its manifest) that its time steps see no
 //! further than the contexts: nothing is lost then, but for the order of additions (1e-5). It is whole otherwise, and
 //! with `edge=exact`. With `output=clip` windows may then have any length in whole time steps. Chunks are as long as the
-//! `hop` that is asked for: from a file a long one is quicker, since the contexts are encoded less often.
+//! `hop` that is asked for: without `streaming.carry` a long one is quicker, since the contexts are encoded less often.
 //!
 //! `window-mode=chunked` does it with any encoder that gives time steps and has a head or a pooling, M2D-CLAP's too: a
 //! chunk is as long as the hop, with half as much sound before it and half as much after it (more where the encoder takes

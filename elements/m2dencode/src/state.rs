@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gst::{ClockTime, FlowError, FlowSuccess};
 use gst_listen_common::reference::Stamp;
 use listen_encoder::{Heard, WindowJob};
-use listen_runtime::{Limits, RuntimeError, TrySubmitError};
+use listen_runtime::{Limits, Provider, RuntimeError, TrySubmitError};
 use ringbuf::HeapRb;
 use ringbuf::traits::Observer;
 
@@ -185,13 +185,29 @@ impl State {
         }
     }
 
+    /// Whether windows go to the engine one at a time: each takes what the one before it left. Only the CPU's provider carries over
+    /// ([`listen_encoder::Plan`]); who runs the graph is known with the first result.
+    fn goes_alone(&self) -> bool {
+        self.carries && self.counts.provider.is_none_or(|provider| provider == Provider::Cpu)
+    }
+
+    /// What may be run together with a window.
+    fn limits(&self) -> Limits {
+        match self.goes_alone() {
+            // Nothing is: to wait for company would be in vain.
+            true => Limits { max_batch: 1, max_wait: Duration::ZERO },
+            false => self.limits,
+        }
+    }
+
     /// Hands windows that wait to the engine, as many as it takes at once: whether any went.
     pub fn pump(&mut self) -> bool {
         let Some(client) = self.client().filter(|_| !self.submitting) else { return false };
         // What is with the engine cannot be dropped any more: where windows may be dropped, only what runs is there.
+        let (alone, limits) = (self.goes_alone(), self.limits());
         let most = match self.policy {
             // One that waits for what the one before it leaves would keep a worker from other streams.
-            _ if self.carries => 1,
+            _ if alone => 1,
             Policy::Block => usize::MAX,
             Policy::DropOldest | Policy::DropNewest => client.workers() * self.limits.max_batch.max(1),
         };
@@ -200,7 +216,7 @@ impl State {
             && let Some(front) = self.waiting.first_mut()
             && let Some(job) = front.job.take()
         {
-            match client.try_submit(job, self.limits) {
+            match client.try_submit(job, limits) {
                 Ok(()) => {}
                 Err(TrySubmitError::Full(job)) => {
                     front.job = Some(job);
@@ -238,6 +254,6 @@ impl State {
         let Waiting { number, ticket, job } = self.waiting.try_pop()?;
         self.sent.push_back((number, ticket));
         self.submitting = true;
-        Some(Next::Submit(client, job?, self.limits, self.generation))
+        Some(Next::Submit(client, job?, self.limits(), self.generation))
     }
 }

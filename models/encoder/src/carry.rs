@@ -60,7 +60,7 @@ impl Link {
     }
 
     /// What the chunk leaves. Waits while it is being encoded.
-    pub(crate) fn left(&self) -> Option<Arc<Carried>> {
+    pub(crate) fn wait(&self) -> Option<Arc<Carried>> {
         let running = |state: &mut State| matches!(state, State::Running);
         let state = self.changed.wait_while(self.lock(), running).unwrap_or_else(PoisonError::into_inner);
         match &*state {
@@ -106,13 +106,13 @@ mod tests {
     #[test]
     fn what_a_chunk_leaves_is_found_and_what_never_began_is_not_waited_for() {
         let link = Link::default();
-        assert!(link.left().is_none());
+        assert!(link.wait().is_none());
         link.begin().leave(carried(8));
-        assert_eq!(link.left().map(|carried| carried.heard), Some(8));
+        assert_eq!(link.wait().map(|carried| carried.heard), Some(8));
         // It may be asked for again.
-        assert!(link.left().is_some());
+        assert!(link.wait().is_some());
         drop(link.begin());
-        assert!(link.left().is_none(), "its run failed");
+        assert!(link.wait().is_none(), "its run failed");
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
             let link = Arc::new(Link::default());
             let running = link.begin();
             let other = Arc::clone(&link);
-            let waiting = std::thread::spawn(move || other.left().map(|carried| carried.heard));
+            let waiting = std::thread::spawn(move || other.wait().map(|carried| carried.heard));
             std::thread::sleep(Duration::from_millis(20));
             assert!(!waiting.is_finished());
             match succeeds {

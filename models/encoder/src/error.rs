@@ -111,6 +111,21 @@ pub enum EncoderError {
         /// Where it is largest: band.
         band: usize,
     },
+    /// The self-test's sound, encoded part by part with what is carried over, does not give the time steps of the whole.
+    #[error(
+        "self-test {file}: with what the graph carries over, the cosine of time step {step} to that of the whole is \
+         {found:.6}, at least {allowed:.6} is expected: `streaming.carry` or `streaming.right_context` does not fit the graph"
+    )]
+    SelfTestCarry {
+        /// The test's file.
+        file: String,
+        /// The time step that differs most.
+        step: usize,
+        /// Its cosine.
+        found: f64,
+        /// Smallest one allowed.
+        allowed: f64,
+    },
     /// The encoder does not give the package's embedding.
     #[error(
         "self-test {file}: the embedding's cosine to the package's is {found:.6}, at least {allowed:.6} is \

@@ -35,7 +35,17 @@ pub(crate) struct Graphs {
     classes: usize,
 }
 
-/// A graph with one input and one output.
+/// What the encoder makes of a stream's next part.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Shape of its time steps.
+    pub(crate) shape: Vec<usize>,
+    pub(crate) steps: Vec<f32>,
+    /// What is carried over; `None` where the stream has ended.
+    pub(crate) states: Option<Vec<Value>>,
+}
+
+/// A graph that needs one input and gives one output, and what else it carries over.
 #[derive(Debug)]
 struct Graph {
     session: Session,
@@ -153,15 +163,14 @@ impl Graphs {
         self.carry.is_some() && self.provider() == Provider::Cpu
     }
 
-    /// The encoder's output for the next part of a stream, its shape, and what it carries over: nothing where the stream
-    /// `ends`. Without `states` the part begins a stream.
+    /// The encoder run on the next part of a stream, which may be its last one (`ends`). Without `states` the part begins a stream.
     pub(crate) fn encode_part(
         &mut self,
         shape: &[usize],
         data: &[f32],
         states: Option<&[Value]>,
         ends: bool,
-    ) -> Result<(Vec<usize>, Vec<f32>, Option<Vec<Value>>), RuntimeError> {
+    ) -> Result<Part, RuntimeError> {
         match &self.carry {
             Some(carry) => self.encoder.part(carry, shape, data, states, ends),
             None => Err(self.broken("`streaming.carry` in the manifest, found none".into())),
@@ -284,7 +293,7 @@ impl Graph {
         data: &[f32],
         states: Option<&[Value]>,
         ends: bool,
-    ) -> Result<(Vec<usize>, Vec<f32>, Option<Vec<Value>>), RuntimeError> {
+    ) -> Result<Part, RuntimeError> {
         let nothing = vec![1; self.tail_rank.saturating_sub(1)].into_iter().chain([0]).collect::<Vec<_>>();
         let mut inputs = vec![(self.input.as_str(), Argument::Tensor(TensorRef::f32(shape, data)?))];
         if !ends {
@@ -296,7 +305,8 @@ impl Graph {
         outputs.extend(carry.states.iter().filter(|_| !ends).map(|state| state.output.as_str()));
         let mut found = self.session.run_values(&inputs, &outputs)?.into_iter();
         let steps = found.next().ok_or_else(|| self.broken("an output, found none".into()))?;
-        Ok((steps.shape().to_vec(), steps.f32()?.to_vec(), (!ends).then(|| found.collect())))
+        let (shape, steps) = (steps.shape().to_vec(), steps.f32()?.to_vec());
+        Ok(Part { shape, steps, states: (!ends).then(|| found.collect()) })
     }
 
     /// Whether the graph has the ends that the manifest names.
@@ -365,10 +375,10 @@ fn head_ends<'a>(manifest: &'a Manifest, recipe: &Recipe, head: &'a Head) -> End
     Ends { file: &head.file, input: &head.input, takes, output: &head.output, gives }
 }
 
-/// The only length that the encoder takes, if there is only one.
+/// The only length that the encoder takes, if there is only one. Parts of a stream have others.
 fn fixed_frames(manifest: &Manifest) -> Option<u32> {
     let window = &manifest.window;
-    (window.min_frames == window.max_frames).then_some(window.frames)
+    (window.min_frames == window.max_frames && manifest.carry().is_none()).then_some(window.frames)
 }
 
 /// Vectors of a window, over time and frequency.

@@ -43,7 +43,8 @@
 //! the whole. Only a length that the graph does not take is filled, behind the last frame.
 //!
 //! A package's graph may carry over what it has heard (`streaming.carry`): then each frame goes through it once, and only a
-//! chunk that follows on one that was not encoded has its contexts encoded with it.
+//! chunk that follows on one that was not encoded has its contexts encoded with it. For the same bits each time hand over one
+//! job of a stream at a time: one that is encoded before the job before it has begun cannot know what that leaves.
 //!
 //! # What is given when
 //! The stream's last window is given at its end when it holds a frame that no earlier window covered, or, with

@@ -11,7 +11,7 @@ use crate::carry::{Carried, Chain};
 use crate::graphs::Graphs;
 use crate::prepare::{Piece, Pieces};
 use crate::recipe::{Recipe, activate};
-use crate::tensor::{Grid, append_pooled, shape, since, unit_length};
+use crate::tensor::{Grid, append_pooled, shape, some_frames, unit_length};
 
 /// What a window was turned into.
 ///
@@ -62,6 +62,10 @@ pub struct Embedding {
 /// A window's embedding does not depend on what else is in its batch: to the bit in batches of one, and otherwise within
 /// 1e-6 (kernels for several rows may add in another order). Windows of unequal length run apart. Where a batch fails
 /// each of its windows is tried by itself, so that a failure is that of one window.
+///
+/// Where the graph carries over, a chunk is encoded with what the one before it left, or with its contexts where that was not
+/// encoded: the same within what kernels round, and to the bit for a stream that hands over one job at a time. A chunk waits for
+/// the one before it while that is being encoded.
 #[derive(Debug)]
 pub struct EncoderModel {
     recipe: Recipe,
@@ -108,16 +112,13 @@ impl EncoderModel {
     fn encode_part(&mut self, job: &WindowJob) -> Result<Embedding, RuntimeError> {
         let (vectors, output) = match (&job.tokens, &job.pieces) {
             (Some(tokens), _) => (self.clips(self.in_order_of_graph(tokens), 1)?, Output::Clip),
-            (None, Some(Pieces { pieces, .. })) => {
-                let mut steps = Vec::new();
-                for piece in pieces {
-                    self.encode_piece(piece, &mut steps)?;
-                }
+            (None, Some(_)) => {
+                let steps = self.steps_of(job)?;
                 match self.output {
                     Output::Frames => (self.frames(&self.in_order_of_graph(&steps), &[job])?, Output::Frames),
                     Output::Clip | Output::Tokens => {
                         let Recipe { dim, rows, .. } = self.recipe;
-                        let spans = std::iter::once(0..steps.len() / (rows * dim).max(1)).collect();
+                        let spans = std::iter::once(0..steps.len() / self.step_size()).collect();
                         (Vectors { data: steps, dim, rows_per_step: rows, spans }, Output::Tokens)
                     }
                 }
@@ -126,6 +127,31 @@ impl EncoderModel {
         };
         let one = self.finish(&[job], vectors, output)?.pop();
         one.ok_or_else(|| self.graphs.broken("an embedding for each window, found none".into()))
+    }
+
+    /// Whether the graph carries over from chunk to chunk.
+    pub(crate) fn carries(&self) -> bool {
+        self.graphs.carries()
+    }
+
+    /// Values of a time step of the encoder.
+    pub(crate) fn step_size(&self) -> usize {
+        (self.recipe.rows * self.recipe.dim).max(1)
+    }
+
+    /// The encoder's time steps of a window, or of a job's chunks, step by step.
+    pub(crate) fn steps_of(&mut self, job: &WindowJob) -> Result<Vec<f32>, RuntimeError> {
+        let mut steps = Vec::new();
+        let Some(Pieces { pieces, .. }) = &job.pieces else {
+            let encoded = self.run_encoder(&[job], job.frames)?;
+            let grid = self.grid(&encoded);
+            (0..grid.steps()).for_each(|step| grid.append_step(step, &mut steps));
+            return Ok(steps);
+        };
+        for piece in pieces {
+            self.encode_piece(piece, &mut steps)?;
+        }
+        Ok(steps)
     }
 
     /// Adds a chunk's own time steps, step by step.
@@ -152,16 +178,17 @@ impl EncoderModel {
     ) -> Result<(), RuntimeError> {
         let running = chain.own.begin();
         let per_step = u64::from(self.recipe.frames_per_step.max(1));
-        let size = self.recipe.rows * self.recipe.dim;
+        let size = self.step_size();
         let begins = piece.start_frame - piece.lead_steps as u64 * per_step;
-        let heard = begins + u64::from(piece.frames);
         let first = piece.start_frame / per_step;
         let end = first + piece.steps as u64;
-        let reaches =
-            |carried: &Carried| carried.first_step + (carried.steps.len() / size.max(1)) as u64 >= end;
-        let before = chain.before.as_ref().and_then(|before| before.left()).filter(|carried| {
-            let on = carried.states.is_some() && (begins..heard).contains(&carried.heard);
-            carried.first_step <= first && (on || reaches(carried))
+        let reaches = |carried: &Carried| carried.first_step + (carried.steps.len() / size) as u64 >= end;
+        let before = chain.before.as_ref().and_then(|before| before.wait()).filter(|carried| {
+            // One more frame at least: a graph takes no part of 0 frames, though that would be the end of a stream that ended with
+            // the chunk before it.
+            let new = begins..begins + u64::from(piece.real);
+            let goes_on = carried.states.is_some() && new.contains(&carried.heard);
+            carried.first_step <= first && (goes_on || reaches(carried))
         });
         let (states, from, first_step, mut found) = match &before {
             Some(carried) => {
@@ -169,20 +196,23 @@ impl EncoderModel {
             }
             None => (None, begins, begins / per_step, Vec::new()),
         };
-        let mut left = None;
+        // What fills a recording that is too short for the encoder stands behind its end. A part that goes on has nothing behind it.
+        let frames = if before.is_none() && piece.ends { piece.frames } else { piece.real };
+        let mut carried = None;
         if !before.as_deref().is_some_and(reaches) {
-            let frames =
-                since(self.recipe.layout, &piece.data, piece.frames as usize, (from - begins) as usize);
-            left = self.run_part(&frames, (heard - from) as u32, states, piece.ends, &mut found)?;
+            let new = (from - begins) as usize..frames as usize;
+            let data = some_frames(self.recipe.layout, &piece.data, piece.frames as usize, new.clone());
+            carried = self.run_part(&data, new.len() as u32, states, piece.ends, &mut found)?;
         }
         let skip = (first - first_step) as usize * size;
         let own = found.get(skip..skip + piece.steps * size).ok_or_else(|| {
-            self.graphs
-                .broken(format!("time steps up to {end}, found {}", first_step as usize + found.len() / size))
+            let steps = first_step as usize + found.len() / size;
+            self.graphs.broken(format!("time steps up to {end}, found {steps}"))
         })?;
         steps.extend_from_slice(own);
         found.drain(..skip + piece.steps * size);
-        running.leave(Carried { heard, states: left, first_step: end, steps: found });
+        let heard = begins + u64::from(frames);
+        running.leave(Carried { heard, states: carried, first_step: end, steps: found });
         Ok(())
     }
 
@@ -196,20 +226,20 @@ impl EncoderModel {
         steps: &mut Vec<f32>,
     ) -> Result<Option<Vec<Value>>, RuntimeError> {
         let Recipe { layout, width, rows, dim, delay, .. } = self.recipe;
-        let (found, data, left) =
-            self.graphs.encode_part(&shape(layout, 1, frames as usize, width), data, states, ends)?;
+        let part = self.graphs.encode_part(&shape(layout, 1, frames as usize, width), data, states, ends)?;
         let came =
             (frames / self.recipe.frames_per_step.max(1)) as usize + if states.is_some() { delay } else { 0 };
         let expected = [1, came.saturating_sub(if ends { 0 } else { delay }) * rows, dim];
-        if found != expected {
+        if part.shape != expected {
             let place = if states.is_some() { "more" } else { "first" };
             return Err(self.graphs.broken(format!(
-                "an output of {expected:?} for {frames} {place} frames of a stream, found {found:?}"
+                "an output of {expected:?} for {frames} {place} frames of a stream, found {:?}",
+                part.shape
             )));
         }
-        let grid = self.grid(&data);
+        let grid = self.grid(&part.steps);
         (0..grid.steps()).for_each(|step| grid.append_step(step, steps));
-        Ok(left)
+        Ok(part.states)
     }
 
     /// Vectors that stand step by step, as the graph would have put them.

@@ -36,7 +36,8 @@ pub struct Plan {
     pub frames_per_step: u32,
     /// The chunks that a stream is encoded in; `None`: each window is encoded whole.
     pub chunks: Option<ChunkGrid>,
-    /// Whether the graph carries over from one chunk to the next, so that the contexts are not encoded again.
+    /// Whether the graph carries over from one chunk to the next, so that the contexts are not encoded again: where ONNX Runtime's
+    /// CPU provider runs it. A stream then hands over one job at a time, for the same bits each time and to keep no worker waiting.
     pub carries: bool,
     /// Whether the vectors can be compared with the package's text embeddings; they then have length 1.
     pub in_text_space: bool,

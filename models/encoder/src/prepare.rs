@@ -76,6 +76,8 @@ pub(crate) struct Piece {
     pub(crate) steps: usize,
     /// Frames with contexts and padding.
     pub(crate) frames: u32,
+    /// Of them those that are the stream's, up to whole steps: without what fills it up to a length that the encoder takes.
+    pub(crate) real: u32,
     /// Normalised, in the order that the graph wants.
     pub(crate) data: Vec<f32>,
     /// How loud each of the chunk's own time steps is.
@@ -215,6 +217,7 @@ impl Preparer {
             lead_steps: (chunk.lead_frames / per_step) as usize,
             steps: chunk.valid_frames.div_ceil(per_step) as usize,
             frames: padded,
+            real: real.next_multiple_of(unit).min(padded),
             powers: own.chunks(per_step as usize * width).map(power).collect(),
             strengths: self.strengths_of(frames, lead..lead + valid),
             ends: chunk.ends,

@@ -3,7 +3,9 @@
 use listen_features::log_mel;
 use listen_package::{Manifest, Output, Package, PackageError, Precision, SelfTest};
 
-use crate::{EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, WindowMode, prepare};
+use crate::{
+    EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, WindowMode, WindowStream, prepare,
+};
 
 /// Smallest cosine where the graph has not the full precision. Exporters refuse a mean below 0.995; one window may be
 /// a little below the mean.
@@ -36,9 +38,65 @@ pub(crate) fn run(
         }
         None => samples,
     };
-    match optional(package, test, "embedding")? {
-        Some(expected) => compare_embedding(manifest, test, precision, model, &frames, &expected),
-        None => Ok(()),
+    if let Some(expected) = optional(package, test, "embedding")? {
+        compare_embedding(manifest, test, precision, model, &frames, &expected)?;
+    }
+    match model.carries() {
+        true => compare_parts(manifest, test, precision, model, &frames),
+        false => Ok(()),
+    }
+}
+
+/// Part by part the time steps must be those of the whole, but for what kernels round.
+fn compare_parts(
+    manifest: &Manifest,
+    test: &SelfTest,
+    precision: Precision,
+    model: &mut EncoderModel,
+    frames: &[f32],
+) -> Result<(), EncoderError> {
+    let width = manifest.front_end().map_or(1, |front_end| front_end.n_mels as usize).max(1);
+    let count = (frames.len() / width) as u32;
+    let right = manifest.streaming.as_ref().map_or(0, |streaming| streaming.right_context);
+    // A part that begins, some that go on, and one that ends.
+    let hop = count.saturating_sub(right) / 4;
+    let unit =
+        prepare::lcm(manifest.encoder.output.frames_per_column.max(1), manifest.window.multiple_of.max(1));
+    let plan = |window_mode, hop_frames| {
+        let options = EncoderOptions {
+            output: Some(Output::Tokens),
+            precision: Some(precision),
+            window_mode,
+            hop_frames: Some(hop_frames),
+            ..EncoderOptions::default()
+        };
+        Plan::new(manifest, &options)
+    };
+    let whole = plan(WindowMode::Whole, manifest.window.frames)?;
+    let window = Window { start_frame: 0, frames, first: true, last: true };
+    let expected = model.steps_of(&Preparer::new(manifest, &whole)?.prepare(&window))?;
+    let chunked = plan(WindowMode::Auto, (hop / unit * unit).max(unit))?;
+    let mut stream = WindowStream::new(manifest, &chunked)?;
+    let mut jobs = Vec::new();
+    stream.push(frames, |job| jobs.push(job));
+    jobs.extend(std::iter::from_fn(|| stream.finish()));
+    let mut found = Vec::new();
+    for job in &jobs {
+        found.extend(model.steps_of(job)?);
+    }
+    let allowed = match precision {
+        Precision::Fp32 => test.embedding_min_cos,
+        Precision::Fp16 | Precision::Bf16 | Precision::Int8 => test.embedding_min_cos.min(MIN_COSINE_REDUCED),
+    };
+    let size = model.step_size();
+    let cosines =
+        found.chunks(size).zip(expected.chunks(size)).map(|(found, expected)| cosine(found, expected));
+    let least = cosines.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+    match least {
+        Some((step, found)) if found < allowed => {
+            Err(EncoderError::SelfTestCarry { file: test.file.clone(), step, found, allowed })
+        }
+        _ => Ok(()),
     }
 }
 

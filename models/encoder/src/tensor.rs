@@ -1,5 +1,7 @@
 //! Windows in the order of the encoder's input, and its output to time steps and vectors.
 
+use std::ops::Range;
+
 use listen_package::{ClipPooling, FrameEmbedding, Layout, TokenOrder};
 
 /// The shape of `batch` windows of `frames` frames of `width` values, in the order that the graph wants.
@@ -33,13 +35,14 @@ pub(crate) fn turned(window: &[f32], width: usize, map: impl Fn(f32) -> f32) -> 
     turned
 }
 
-/// A window of `frames` frames, in the order that the graph wants, from frame `from` on.
-pub(crate) fn since(layout: Layout, window: &[f32], frames: usize, from: usize) -> Vec<f32> {
+/// Some frames of a window of `frames` frames, in the order that the graph wants.
+pub(crate) fn some_frames(layout: Layout, window: &[f32], frames: usize, which: Range<usize>) -> Vec<f32> {
+    let part = |values: &[f32], each: usize| -> Vec<f32> {
+        values[(which.start * each).min(values.len())..(which.end * each).min(values.len())].to_vec()
+    };
     match is_turned(layout) {
-        true => {
-            window.chunks(frames.max(1)).flat_map(|band| &band[from.min(band.len())..]).copied().collect()
-        }
-        false => window[(window.len() / frames.max(1) * from).min(window.len())..].to_vec(),
+        true => window.chunks(frames.max(1)).flat_map(|band| part(band, 1)).collect(),
+        false => part(window, window.len() / frames.max(1)),
     }
 }
 
@@ -129,12 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_window_is_that_of_its_frames_in_each_order() {
+    fn some_frames_of_a_window_are_the_same_in_each_order() {
         let window: Vec<f32> = (0..10).map(|v| v as f32).collect(); // five frames of two bands
-        assert_eq!(since(Layout::BTF, &window, 5, 3), [6.0, 7.0, 8.0, 9.0]);
-        assert_eq!(since(Layout::B1FT, &turned(&window, 2, |v| v), 5, 3), [6.0, 8.0, 7.0, 9.0]);
-        assert_eq!(since(Layout::B1TF, &window, 5, 0), window);
-        assert!(since(Layout::BFT, &window, 5, 5).is_empty() && since(Layout::BTF, &window, 5, 5).is_empty());
+        assert_eq!(some_frames(Layout::BTF, &window, 5, 3..5), [6.0, 7.0, 8.0, 9.0]);
+        assert_eq!(some_frames(Layout::B1FT, &turned(&window, 2, |v| v), 5, 1..3), [2.0, 4.0, 3.0, 5.0]);
+        assert_eq!(some_frames(Layout::B1TF, &window, 5, 0..5), window);
+        assert!(some_frames(Layout::BFT, &window, 5, 5..9).is_empty());
     }
 
     /// A window of 3 frames of 2 values; the value is 10 * frame + band.

@@ -64,7 +64,10 @@ fn steps_of_chunks_are_those_of_the_whole_and_any_cut_gives_the_same_bits() {
 
 /// `tiny-carry` with less context than its time steps see: what is encoded with its contexts differs from the whole.
 fn short_of_context() -> tempfile::TempDir {
-    changed("tiny-carry", |m, _| m["streaming"]["left_context"] = json!(0))
+    changed("tiny-carry", |m, _| {
+        m["streaming"]["left_context"] = json!(0);
+        m.as_object_mut().unwrap().remove("self_test");
+    })
 }
 
 #[test]
@@ -86,6 +89,31 @@ fn what_was_heard_is_carried_over_and_each_frame_encoded_once() {
         let second = encode(&mut model, &all[1..2], 1).remove(0).data;
         let start = all[1].start_frame as usize;
         assert!(worst(&second, &expected[start..start + second.len()]) > 1e-3);
+    }
+}
+
+#[test]
+fn what_fills_a_piece_up_to_a_length_that_the_encoder_takes_was_not_heard() {
+    let (_, stream) = truth("tiny-carry", "stream");
+    for (shortest, longest) in [(64, 128), (128, 128)] {
+        let copy = changed("tiny-carry", |m, _| {
+            m["window"]["frames"] = json!(128);
+            m["window"]["min_frames"] = json!(shortest);
+            m["window"]["max_frames"] = json!(longest);
+            m["streaming"]["left_context"] = json!(80);
+            m.as_object_mut().unwrap().remove("self_test");
+        });
+        let package = open(copy.path());
+        for hop in [None, Some(8)] {
+            let options = EncoderOptions { hop_frames: hop, ..chunked(Output::Tokens) };
+            let mut model = EncoderModel::load(&package, &options).unwrap();
+            for frames in [300, 130] {
+                let all = jobs(&package, &options, &stream[..frames * 64], 1_000);
+                let found: Vec<f32> = encode(&mut model, &all, 1).into_iter().flat_map(|e| e.data).collect();
+                let expected = whole(Output::Tokens, frames);
+                assert!(worst(&found, &expected) <= 1e-6, "{shortest}, a hop of {hop:?}, {frames} frames");
+            }
+        }
     }
 }
 
@@ -127,36 +155,38 @@ fn chunks_of_one_stream_that_several_workers_take_are_those_of_the_whole() {
 
 #[test]
 fn a_graph_that_does_not_carry_over_what_its_manifest_says_is_refused() {
-    let loading = |name: &str, change: &dyn Fn(&mut serde_json::Value)| {
-        let copy = changed(name, |m, _| change(m));
-        let error = EncoderModel::load(&open(copy.path()), &chunked(Output::Tokens)).unwrap_err();
-        error.to_string()
-    };
     let carry = json!({"tail": "tail", "states": [{"input": "before_0", "output": "after_0"}]});
-    let cases: [(&str, &dyn Fn(&mut serde_json::Value), &str); 3] = [
-        (
-            "tiny-stream",
-            &|m| m["streaming"]["carry"] = carry.clone(),
-            "the manifest says tail, the graph has none",
-        ),
+    let cases = [
+        ("tiny-stream", carry, "the manifest says tail, the graph has none"),
         (
             "tiny-carry",
-            &|m| m["streaming"]["carry"]["states"][1]["input"] = json!("before_7"),
+            json!({"tail": "tail", "states": [{"input": "before_7", "output": "after_0"}]}),
             "the manifest says before_7, the graph has tail, before_0, before_1",
         ),
         (
             "tiny-carry",
-            &|m| m["streaming"]["carry"]["states"][1]["output"] = json!("after_7"),
+            json!({"tail": "tail", "states": [{"input": "before_0", "output": "after_7"}]}),
             "the manifest says after_7, the graph has tokens, after_0, after_1",
         ),
     ];
-    for (name, change, expected) in cases {
-        let error = loading(name, change);
+    for (name, carry, expected) in cases {
+        let copy = changed(name, |m, _| m["streaming"]["carry"] = carry);
+        let error = EncoderModel::load(&open(copy.path()), &chunked(Output::Tokens)).unwrap_err().to_string();
         assert!(error.contains("carried over") && error.contains(expected), "{error}");
     }
 
-    // It hears two steps ahead, not one.
-    let copy = changed("tiny-carry", |m, _| m["streaming"]["right_context"] = json!(8));
+    // It hears two steps ahead, not one: its own self-test finds that, and a run does where there is no test.
+    let ahead = |tested: bool| {
+        changed("tiny-carry", |m, _| {
+            m["streaming"]["right_context"] = json!(8);
+            if !tested {
+                m.as_object_mut().unwrap().remove("self_test");
+            }
+        })
+    };
+    let copy = ahead(true);
+    EncoderModel::load(&open(copy.path()), &chunked(Output::Tokens)).unwrap_err();
+    let copy = ahead(false);
     let package = open(copy.path());
     let (_, stream) = truth("tiny-carry", "stream");
     let all = jobs(&package, &chunked(Output::Tokens), &stream[..300 * 64], 1_000);
@@ -166,6 +196,19 @@ fn a_graph_that_does_not_carry_over_what_its_manifest_says_is_refused() {
         error.contains("expected an output of [1, 4, 8] for 40 first frames of a stream, found [1, 3, 8]"),
         "{error}"
     );
+    // A run that failed leaves nothing: the next chunk is encoded with its contexts, and fails by itself.
+    assert!(model.run(&mut all[1..2].to_vec()).remove(0).is_err());
+}
+
+#[test]
+fn a_package_whose_states_are_wired_the_wrong_way_round_fails_its_self_test() {
+    let copy = changed("tiny-carry", |m, _| {
+        let states =
+            json!([{"input": "before_0", "output": "after_1"}, {"input": "before_1", "output": "after_0"}]);
+        m["streaming"]["carry"]["states"] = states;
+    });
+    let error = EncoderModel::load(&open(copy.path()), &chunked(Output::Tokens)).unwrap_err().to_string();
+    assert!(error.contains("with what the graph carries over, the cosine of time step"), "{error}");
 }
 
 #[test]
@@ -208,19 +251,24 @@ fn strengths_of_the_frames_that_steps_describe_are_those_of_the_whole_stream() {
     assert!(matches!(heard, Heard::Embedding(clip) if clip.strengths.is_empty()));
 }
 
-/// The default package, with its promise; the one that its training is built for where it has none yet.
-fn default_package(window_frames: u64) -> tempfile::TempDir {
+/// The default package for windows of so many frames; what is heard is carried over, or encoded again with each chunk.
+fn default_package(window_frames: u64, carries: bool) -> tempfile::TempDir {
     changed("../../packages/default", |m, _| {
-        let promise = json!({"chunk_frames": 96, "left_context": 128, "right_context": 128});
-        m.as_object_mut().unwrap().entry("streaming").or_insert(promise);
         m["window"]["max_frames"] = json!(window_frames);
+        if !carries {
+            m["streaming"].as_object_mut().unwrap().remove("carry").unwrap();
+        }
     })
 }
 
 #[test]
-fn the_default_packages_encoder_sees_no_further_than_it_promises() {
+fn the_default_packages_encoder_sees_no_further_than_it_promises_and_carries_over_all_that_it_heard() {
+    [true, false].into_iter().for_each(default_package_in_chunks);
+}
+
+fn default_package_in_chunks(carries: bool) {
     let frames = 1_100_u32;
-    let copy = default_package(frames.next_multiple_of(8).into());
+    let copy = default_package(frames.next_multiple_of(8).into(), carries);
     let package = open(copy.path());
     let mut state = 1_u32;
     let mut noise = || {
@@ -259,8 +307,9 @@ fn pooled_windows_of(name: &str) {
     let package = open(&folder(name));
     let (_, stream) = truth(name, "stream");
     let options = EncoderOptions { window_frames: Some(160), hop_frames: Some(32), ..chunked(Output::Clip) };
-    let all = jobs(&package, &options, &stream, 1_000);
     let heard = |lost: Option<usize>| -> Vec<Heard> {
+        // Made anew: what one run of a chunk has left must not be found by another.
+        let all = jobs(&package, &options, &stream, 1_000);
         let client = Repooler::open(&package, &options).unwrap();
         let kept = all.iter().enumerate().filter(|(k, _)| Some(*k) != lost);
         kept.map(|(_, job)| {

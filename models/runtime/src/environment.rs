@@ -73,7 +73,7 @@ pub(crate) fn log(level: LogLevel, message: &str) {
 /// what it has heard has them on purpose.
 fn worth(level: ort::logging::LogLevel, message: &str) -> LogLevel {
     match LogLevel::from(level) {
-        LogLevel::Warning if message.contains("appears in graph inputs") => LogLevel::Verbose,
+        LogLevel::Warning if message.contains("appears in graph inputs") => LogLevel::Info,
         level => level,
     }
 }

@@ -1,6 +1,7 @@
 //! Streams that `tiny-stream` encodes in chunks, with ONNX Runtime.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use gst::prelude::*;
@@ -38,10 +39,10 @@ pub fn stream(settings: impl FnOnce(&M2dEncode)) -> (Harness, gst::Bus) {
     stream_of("tiny-stream", settings)
 }
 
-/// As [`stream`], by another package.
-pub fn stream_of(package: &str, settings: impl FnOnce(&M2dEncode)) -> (Harness, gst::Bus) {
+/// As [`stream`], by another package, or one in a folder of its own.
+pub fn stream_of(package: impl AsRef<Path>, settings: impl FnOnce(&M2dEncode)) -> (Harness, gst::Bus) {
     let element = element(None);
-    element.set_model(folder(package).to_str());
+    element.set_model(folder("").join(package).to_str());
     long_windows(&element);
     settings(&element);
     let bus = gst::Bus::new();

@@ -43,7 +43,7 @@ impl Manifest {
         outputs.insert(self.encoder.output.name.as_str());
         let named = |seen: &HashSet<&str>, key: String, name: &str| {
             let free = !name.is_empty() && !seen.contains(name);
-            must(free, key, "the name of an end of the graph that nothing else has", word(&name))
+            must(free, key, "the name of an end of the graph that nothing else has", word(name))
         };
         named(&inputs, "streaming.carry.tail".into(), &carry.tail)?;
         inputs.insert(&carry.tail);
