@@ -1,6 +1,7 @@
 """`inspect` and `verify`, on the committed packages."""
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,13 @@ def test_inspect_explains_every_package(command, package):
     status, said = command("inspect", package)
     assert status == 0, said
     assert "FAULT" not in said and "window:" in said and package.name in said
+
+
+def test_inspect_says_what_is_carried_over(command):
+    tiny = Path(__file__).parents[2] / "package" / "fixtures"
+    for name, carries in (("tiny-stream", False), ("tiny-carry", True)):
+        status, said = command("inspect", tiny / name)
+        assert status == 0 and ("each frame encoded once" in said) == carries, said
 
 
 def test_inspect_tells_of_a_changed_file(command, tmp_path):
