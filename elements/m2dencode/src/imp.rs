@@ -52,7 +52,7 @@ pub struct M2dEncode {
     #[property(name = "window", type = u64, member = window, get, set, mutable_ready, maximum = LONGEST_TIME, nick = "Window",
         blurb = "Length of a window in nanoseconds, rounded to whole frames. 0 leaves it to the model package.")]
     #[property(name = "hop", type = u64, member = hop, get, set, mutable_ready, maximum = LONGEST_TIME, nick = "Hop",
-        blurb = "Nanoseconds from one window's start to the next one's, rounded to whole frames. 0 leaves it to the model package.")]
+        blurb = "Nanoseconds from one window's start to the next one's, rounded to whole frames, and to whole time steps of the encoder where those are given or kept (80 ms in the default package: 1 s becomes 0.96 s). 0 leaves it to the model package.")]
     #[property(name = "edge", type = Edge, member = edge, get, set, mutable_ready, nick = "Edge",
         blurb = "Whether a window's edge frames see the samples around it.",
         builder(Edge::default()))]

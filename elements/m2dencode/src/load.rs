@@ -26,6 +26,14 @@ impl M2dEncode {
                         around them is the package's, how long a chunk is says hop. window-mode=whole or output=clip have windows";
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
         }
+        if let Some(taken) = model.rounded_hop(&settings) {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "hop={} lies between what the package has: {taken} is taken",
+                settings.hop
+            );
+        }
         self.set_model(Some(Arc::clone(&model)));
         self.load(model)
     }

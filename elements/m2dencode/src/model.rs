@@ -35,8 +35,7 @@ impl OpenModel {
             None => Package::default_package()?,
         };
         let manifest = package.manifest();
-        let options = settings.options(manifest);
-        let plan = Plan::new(manifest, &options)?;
+        let (options, plan) = planned(manifest, settings.options(manifest))?;
         let edge = match plan.edge {
             Edge::Rolling => EdgeCaps::Rolling,
             Edge::Exact => EdgeCaps::Exact {
@@ -68,6 +67,13 @@ impl OpenModel {
     /// Whether a length of windows means nothing: a stream in chunks, of which the time steps are given.
     pub fn ignores_window(&self) -> bool {
         self.plan.chunks.is_some() && !self.plan.repools()
+    }
+
+    /// The hop that was taken where it is another than the one asked for by half a frame or more.
+    pub fn rounded_hop(&self, settings: &Settings) -> Option<ClockTime> {
+        let (asked, taken) = (settings.hop, self.time(u64::from(self.plan.hop_frames)));
+        let half_a_frame = self.time(1).nseconds() / 2;
+        (asked != 0 && asked.abs_diff(taken.nseconds()) > half_a_frame).then_some(taken)
     }
 
     /// Whether what flows are class scores.
@@ -191,6 +197,19 @@ impl OpenModel {
     pub fn lead(&self) -> u64 {
         self.plan.steps.filter(|steps| steps.overlaps()).map_or(0, |steps| steps.lead_frames().into())
     }
+}
+
+/// What the package makes of the options. A hop between the encoder's time steps is rounded to them: to be asked for a second, an
+/// encoder need not have steps that a second is a multiple of.
+fn planned(manifest: &Manifest, mut options: EncoderOptions) -> Result<(EncoderOptions, Plan), EncoderError> {
+    let plan = match Plan::new(manifest, &options) {
+        Err(EncoderError::HopBetweenSteps { hop, below, above, .. }) => {
+            options.hop_frames = Some(if hop.abs_diff(above) < hop.abs_diff(below) { above } else { below });
+            Plan::new(manifest, &options)
+        }
+        plan => plan,
+    }?;
+    Ok((options, plan))
 }
 
 /// A time, at most the last that there is.

@@ -132,6 +132,22 @@ fn clips_of_a_stream_are_pooled_from_the_steps_of_the_whole_and_any_cut_gives_th
 }
 
 #[test]
+fn a_hop_between_the_encoders_time_steps_is_rounded_to_them() {
+    // Frames of 10 ms, steps of 80 ms: to the nearest, of two to the shorter one.
+    for (asked, taken) in [(320, 320), (300, 320), (290, 320), (280, 240), (270, 240), (90, 80), (10, 80)] {
+        for output in [Output::Tokens, Output::Clip] {
+            let (mut h, _) = stream(|element| {
+                element.set_hop(asked * 1_000_000);
+                element.set_output(output);
+            });
+            let out = heard(&mut h, 400, 1_000);
+            let hop = out[1].pts().zip(out[0].pts()).map(|(second, first)| (second - first).mseconds());
+            assert_eq!(hop, Some(taken), "{asked} ms, {output:?}");
+        }
+    }
+}
+
+#[test]
 fn a_length_of_windows_that_is_of_no_use_is_a_warning() {
     let asked = time(64).nseconds();
     let cases = [
