@@ -35,7 +35,8 @@ impl OpenModel {
             None => Package::default_package()?,
         };
         let manifest = package.manifest();
-        let (options, plan) = planned(manifest, settings.options(manifest))?;
+        let options = settings.options(manifest);
+        let plan = Plan::new(manifest, &options)?;
         let edge = match plan.edge {
             Edge::Rolling => EdgeCaps::Rolling,
             Edge::Exact => EdgeCaps::Exact {
@@ -197,19 +198,6 @@ impl OpenModel {
     pub fn lead(&self) -> u64 {
         self.plan.steps.filter(|steps| steps.overlaps()).map_or(0, |steps| steps.lead_frames().into())
     }
-}
-
-/// What the package makes of the options. A hop between the encoder's time steps is rounded to them: to be asked for a second, an
-/// encoder need not have steps that a second is a multiple of.
-fn planned(manifest: &Manifest, mut options: EncoderOptions) -> Result<(EncoderOptions, Plan), EncoderError> {
-    let plan = match Plan::new(manifest, &options) {
-        Err(EncoderError::HopBetweenSteps { hop, below, above, .. }) => {
-            options.hop_frames = Some(if hop.abs_diff(above) < hop.abs_diff(below) { above } else { below });
-            Plan::new(manifest, &options)
-        }
-        plan => plan,
-    }?;
-    Ok((options, plan))
 }
 
 /// A time, at most the last that there is.

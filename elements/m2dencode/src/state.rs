@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use gst::{ClockTime, FlowError, FlowSuccess};
 use gst_listen_common::reference::Stamp;
-use listen_encoder::{Heard, WindowJob};
-use listen_runtime::{Limits, Provider, RuntimeError, TrySubmitError};
+use listen_encoder::{Heard, WindowJob, carries_over};
+use listen_runtime::{Limits, RuntimeError, TrySubmitError};
 use ringbuf::HeapRb;
 use ringbuf::traits::Observer;
 
@@ -185,10 +185,10 @@ impl State {
         }
     }
 
-    /// Whether windows go to the engine one at a time: each takes what the one before it left. Only the CPU's provider carries over
-    /// ([`listen_encoder::Plan`]); who runs the graph is known with the first result.
+    /// Whether windows go to the engine one at a time: each takes what the one before it left. Who runs the graph is known with the
+    /// first result.
     fn goes_alone(&self) -> bool {
-        self.carries && self.counts.provider.is_none_or(|provider| provider == Provider::Cpu)
+        self.carries && self.counts.provider.is_none_or(carries_over)
     }
 
     /// What may be run together with a window.

@@ -2,7 +2,15 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use listen_runtime::Value;
+use listen_runtime::{Provider, Value};
+
+/// Whether a graph that carries over does so where this provider runs it.
+///
+/// Others than the CPU's may take an input's default for a constant and give wrong numbers without a word (OpenVINO's does, seen
+/// with ONNX Runtime 1.24): there chunks are encoded with their contexts.
+pub fn carries_over(provider: Provider) -> bool {
+    provider == Provider::Cpu
+}
 
 /// A chunk's place in its stream: what the chunk before it leaves, and where it leaves something itself.
 ///

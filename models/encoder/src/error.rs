@@ -36,22 +36,6 @@ pub enum EncoderError {
         /// Longest.
         max: u32,
     },
-    /// Steps of one window would lie between those of the next.
-    #[error(
-        "a hop of {hop} frames: overlapping windows of output=frames or tokens, and windows of a stream that is encoded \
-         in chunks, are a multiple of the encoder's {frames_per_step} frames per time step apart; the nearest are \
-         {below} and {above}"
-    )]
-    HopBetweenSteps {
-        /// Asked for, in frames.
-        hop: u32,
-        /// Frames of a time step.
-        frames_per_step: u32,
-        /// Nearest below, in frames.
-        below: u32,
-        /// Nearest above, in frames.
-        above: u32,
-    },
     /// A stream that cannot be encoded in chunks.
     #[error("the package's streams cannot be encoded in chunks (window-mode=chunked): {reason}")]
     Chunks {

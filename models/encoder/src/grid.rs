@@ -135,10 +135,11 @@ impl StepGrid {
         !self.overlaps() || self.hop.is_multiple_of(self.frames_per_step)
     }
 
-    /// The hops next to this one that fit: the nearest below (never 0) and the nearest above.
-    pub fn nearest_hops(&self) -> (u32, u32) {
-        let below = self.hop / self.frames_per_step * self.frames_per_step;
-        (below.max(self.frames_per_step), below.saturating_add(self.frames_per_step))
+    /// The hop of whole time steps that is nearest to this one: never 0, and of two the shorter one.
+    pub fn nearest_hop(&self) -> u32 {
+        let below = (self.hop / self.frames_per_step * self.frames_per_step).max(self.frames_per_step);
+        let nearer = |above: &u32| self.hop.abs_diff(*above) < self.hop.abs_diff(below);
+        below.checked_add(self.frames_per_step).filter(nearer).unwrap_or(below)
     }
 
     /// Frames at the start of a window whose steps earlier windows give: for [`WindowGrid::with_lead`].
@@ -293,11 +294,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_between_steps_does_not_fit_and_says_what_would() {
-        let steps = StepGrid::new(16, 1001, 100);
-        assert!(!steps.fits());
-        assert_eq!(steps.nearest_hops(), (96, 112));
-        assert_eq!(StepGrid::new(16, 1001, 3).nearest_hops(), (16, 16));
-        assert_eq!(StepGrid::new(16, 1001, u32::MAX).nearest_hops(), (u32::MAX - 15, u32::MAX));
+    fn a_hop_between_steps_does_not_fit_and_the_nearest_one_does() {
+        let nearest = |hop| StepGrid::new(16, 1001, hop).nearest_hop();
+        assert!(!StepGrid::new(16, 1001, 100).fits());
+        assert_eq!([96, 100, 104, 105, 3].map(nearest), [96, 96, 96, 112, 16]);
+        assert_eq!(nearest(u32::MAX), u32::MAX - 15);
     }
 }

@@ -70,6 +70,7 @@ mod self_test;
 mod tensor;
 mod window_stream;
 
+pub use carry::carries_over;
 pub use chunk::ChunkGrid;
 pub use cutter::{Window, WindowCutter};
 pub use error::EncoderError;

@@ -37,7 +37,7 @@ pub struct EncoderOptions {
     pub workers: usize,
     /// Frames in a window.
     pub window_frames: Option<u32>,
-    /// Frames from one window's start to the next one's.
+    /// Frames from one window's start to the next one's; rounded to whole time steps where those are given or kept.
     pub hop_frames: Option<u32>,
     /// Whether a window's edge frames see the samples around it. The encoder only hands it on: frames come made.
     pub edge: Option<Edge>,

@@ -167,18 +167,14 @@ fn chunked(
     let hop = match options.hop_frames {
         Some(0) => return Err(EncoderError::Hop),
         Some(hop) if hop > LONGEST_HOP => return Err(EncoderError::LongHop { found: hop, max: LONGEST_HOP }),
-        Some(hop) if !hop.is_multiple_of(step) => {
-            let (below, above) = StepGrid::new(step, hop, hop).nearest_hops();
-            return Err(EncoderError::HopBetweenSteps { hop, frames_per_step: step, below, above });
-        }
-        Some(hop) => hop,
+        Some(hop) => StepGrid::new(step, hop, hop).nearest_hop(),
         None => down(manifest.window.default_hop_frames, step),
     };
     let (chunk, left, right) = match &manifest.streaming {
         Some(promise) => {
             let (left, right) = (promise.left_context, promise.right_context);
             let longest = manifest.window.max_frames.saturating_sub(left.saturating_add(right));
-            let asked = options.hop_frames.unwrap_or(promise.chunk_frames);
+            let asked = options.hop_frames.map_or(promise.chunk_frames, |_| hop);
             (down(asked.min(longest), unit), left, right)
         }
         None => {
@@ -253,14 +249,12 @@ fn hop(
         return Ok((hop, None));
     }
     let steps = StepGrid::new(manifest.encoder.output.frames_per_column, window, hop);
-    let (below, above) = steps.nearest_hops();
-    match (steps.fits(), asked) {
-        (true, _) => Ok((hop, Some(steps))),
-        (false, None) => Ok((below, Some(StepGrid::new(steps.frames_per_step(), window, below)))),
-        (false, Some(_)) => {
-            Err(EncoderError::HopBetweenSteps { hop, frames_per_step: steps.frames_per_step(), below, above })
-        }
-    }
+    let hop = match (steps.fits(), asked) {
+        (true, _) => hop,
+        (false, None) => down(hop, steps.frames_per_step()),
+        (false, Some(_)) => steps.nearest_hop(),
+    };
+    Ok((hop, Some(StepGrid::new(steps.frames_per_step(), window, hop))))
 }
 
 /// Length of a vector and vectors per time step.

@@ -210,7 +210,11 @@ fn windows_and_hops_that_the_encoder_cannot_take_are_refused_with_what_it_can() 
     assert!(
         refused(EncoderOptions { hop_frames: Some(0), ..Default::default() }).contains("a hop of 0 frames")
     );
-    assert!(refused(EncoderOptions { hop_frames: Some(20), ..frames }).contains("the nearest are 16 and 32"));
+    // A hop between time steps is the nearest one of whole steps.
+    for (asked, taken) in [(20, 16), (24, 16), (25, 32)] {
+        let options = EncoderOptions { hop_frames: Some(asked), ..frames.clone() };
+        assert_eq!(Plan::new(package.manifest(), &options).unwrap().hop_frames, taken);
+    }
     let clip = open(&folder("tiny-clip"));
     let tokens = EncoderOptions { output: Some(Output::Tokens), ..Default::default() };
     assert_eq!(

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use listen_encoder::{Embedding, EncoderModel, EncoderOptions, Plan, WindowJob, WindowStream};
-use listen_package::Package;
+use listen_encoder::{Embedding, EncoderModel, EncoderOptions, Plan, WindowJob, WindowMode, WindowStream};
+use listen_package::{Output, Package};
 use listen_runtime::Model;
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
@@ -81,4 +81,27 @@ pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
 pub fn worst(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(p, q)| (p - q).abs()).fold(0.0, f32::max)
+}
+
+/// Options for a stream that is encoded in chunks, where the package promises that.
+pub fn chunked(output: Output) -> EncoderOptions {
+    EncoderOptions { output: Some(output), ..Default::default() }
+}
+
+/// The time steps of `frames` frames of `tiny-stream`, in one run of the graph.
+pub fn whole(output: Output, frames: usize) -> Vec<f32> {
+    let copy = changed("tiny-stream", |m, _| m["window"]["max_frames"] = 512.into());
+    let package = open(copy.path());
+    let length = frames.next_multiple_of(8) as u32;
+    let options = EncoderOptions {
+        output: Some(output),
+        window_mode: WindowMode::Whole,
+        window_frames: Some(length),
+        hop_frames: Some(length),
+        ..Default::default()
+    };
+    let (_, stream) = truth("tiny-stream", "stream");
+    let jobs = jobs(&package, &options, &stream[..frames * 64], usize::MAX);
+    assert_eq!(jobs.len(), 1);
+    encode(&mut EncoderModel::load(&package, &options).unwrap(), &jobs, 1).remove(0).data
 }
