@@ -14,6 +14,10 @@ use crate::{EncoderKind, Manifest, PackageError};
 /// How far the length of a vector that must have length 1 may be off; float16 rounds it by 5e-4.
 const UNIT_TOLERANCE: f64 = 1e-2;
 
+/// What the networks of `clap.placing` are told of a moment besides scores, and how much in all at most.
+const PLACING_TOLD: usize = 5;
+const PLACING_MOST: usize = 133;
+
 /// A package's files, read by name.
 pub(crate) trait Read {
     /// What errors call the file.
@@ -47,6 +51,9 @@ pub(crate) fn check(manifest: &Manifest, files: &impl Read) -> Result<Option<Vec
         && let Some(calibration) = &clap.calibration
     {
         check_background(files, &calibration.file, clap.dim as usize)?;
+    }
+    if let Some(placing) = manifest.clap.as_ref().and_then(|clap| clap.placing.as_ref()) {
+        check_placing(files, &placing.file)?;
     }
     let classes =
         manifest.tagger.as_ref().map(|tagger| read_classes(manifest, files, &tagger.labels)).transpose()?;
@@ -84,6 +91,32 @@ fn check_background(files: &impl Read, file: &str, dim: usize) -> Result<(), Pac
                 "vectors of length 1",
                 format!("{length:.4} in row {row}"),
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Of each network the first layer takes what is told and scores on either side, each other what the one before gives, and
+/// the last gives one value.
+fn check_placing(files: &impl Read, file: &str) -> Result<(), PackageError> {
+    let bytes = files.read(file)?;
+    let tensors = Tensors::new(files.label(file), &bytes)?;
+    for kind in ["onset", "offset"] {
+        let name = |layer: usize, what: &str| format!("{kind}.{layer}.{what}");
+        let (mut layer, mut width) = (0, 0);
+        // A layer of one row is the last.
+        while width != 1 {
+            let weight = name(layer, "weight");
+            let (shape, _) = tensors.shaped(&weight, &[0, width])?;
+            let ins = shape[1];
+            let odd = ins < PLACING_TOLD + 2 || !(ins - PLACING_TOLD).is_multiple_of(2);
+            if layer == 0 && (odd || ins > PLACING_MOST) {
+                let expected = format!("[any, {PLACING_TOLD} + 2 n], at most {PLACING_MOST} columns");
+                return Err(tensors.wrong(&weight, expected, format!("{shape:?}")));
+            }
+            width = shape[0];
+            tensors.shaped(&name(layer, "bias"), &[width])?;
+            layer += 1;
         }
     }
     Ok(())

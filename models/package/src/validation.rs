@@ -206,6 +206,8 @@ impl Manifest {
         add("head.file".into(), self.head.as_ref().map(|head| &head.file));
         let calibration = self.clap.as_ref().and_then(|clap| clap.calibration.as_ref());
         add("clap.calibration.file".into(), calibration.map(|c| &c.file));
+        let placing = self.clap.as_ref().and_then(|clap| clap.placing.as_ref());
+        add("clap.placing.file".into(), placing.map(|placing| &placing.file));
         add("text.file".into(), self.text.as_ref().map(|text| &text.file));
         add("text.tokenizer".into(), self.text.as_ref().map(|text| &text.tokenizer));
         add("label_embeddings.file".into(), self.label_embeddings.as_ref().map(|table| &table.file));

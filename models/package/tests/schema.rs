@@ -38,7 +38,9 @@ fn types(instance: &Value) -> (bool, bool, String) {
 fn instances() -> Vec<Value> {
     let mut all: Vec<Value> = FIXTURES.iter().map(|name| manifest(name)).collect();
     let mut full = all[0].clone();
-    for name in ["LICENSE", "encoder.data", "tagger.onnx", "classes.txt", "labels.safetensors", "bank"] {
+    for name in
+        ["LICENSE", "encoder.data", "tagger.onnx", "classes.txt", "labels.safetensors", "bank", "placing"]
+    {
         full["sha256"][name] = "0".repeat(64).into();
     }
     full["license"]["file"] = "LICENSE".into();
@@ -53,6 +55,7 @@ fn instances() -> Vec<Value> {
     full["clap"]["logit_scale"] = 10.0.into();
     full["clap"]["logit_bias"] = (-5.0).into();
     full["clap"]["default_smoothing"] = 0.3.into();
+    full["clap"]["placing"] = json!({"file": "placing", "step_frames": 8});
     full["text"]["append"] = " <|endoftext|>".into();
     full["label_embeddings"] = json!({"file": "labels.safetensors", "labels": ["low tone"]});
     full["tagger"] = json!({"file": "tagger.onnx", "input": "embedding", "output": "scores",
@@ -74,6 +77,7 @@ fn instances() -> Vec<Value> {
     let mut samples = full.clone();
     samples["frontend"] = json!({"kind": "in_graph"});
     samples["encoder"]["input"]["layout"] = "BT".into();
+    samples["clap"].as_object_mut().unwrap().remove("placing");
     all.extend([full, samples]);
     all
 }

@@ -1,6 +1,6 @@
 """Choosing how cosines become scores: background embeddings, a, b, thresholds. Backgrounds are train rows, choices val."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.signal import lfilter
@@ -86,12 +86,19 @@ def background(runner, quiet, other, related, rng, count=512):
 # What unrelated sound may cost: so much of a setting's worth for each doubling of the false events above ALLOWED an hour
 # and list of ten labels. Unrelated sound that was trained with fires about half as often as other.
 COST, ALLOWED = 0.06, 1.0
+# A detector that hears fewer sounds than this is none, however quiet it is: so much for each share that is missing.
+RECALL, MISSING = 0.58, 2.0
+MOST, FEWEST = 0.36, 12  # settings that cost more are not looked at further, but so many are
 
 
-def alarms(streams, raws, on, off):
-    """Events an hour and list of ten labels in scores [n, labels] of unrelated streams, smoothed and as they were."""
-    both = zip(streams, raws, strict=True)
-    count = sum(len(scenes.track(s[:, k], r[:, k], on, off)) for s, r in both for k in range(s.shape[1]))
+def penalty(rate):
+    """What false events at this rate cost a setting."""
+    return COST * max(0.0, np.log2(max(rate, 1e-9) / ALLOWED))
+
+
+def alarms(streams, on, off):
+    """Events an hour and list of ten labels in smoothed scores [n, labels] of unrelated streams."""
+    count = sum(len(scenes.groups(s[:, k], on, off)) for s in streams for k in range(s.shape[1]))
     hours = sum(len(score) for score in streams) * scenes.COLUMN / 3600
     return count / hours / (streams[0].shape[1] / 10)
 
@@ -104,39 +111,47 @@ def smoothed(score, seconds):
     return lfilter([weight], [1, weight - 1], score, axis=0, zi=(1 - weight) * score[:1])[0]
 
 
-SMOOTHINGS = (0.0, 0.1, 0.2, 0.3)
-ONSETS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
-OFFSETS = (0.02, 0.05, 0.1, 0.2)
+SLOPE, CUTS = 1.5, (1.0, 2.0, 3.0)
+SMOOTHINGS = (0.3, 0.5, 0.7, 1.0)
+ONSETS = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+OFFSETS = (0.05, 0.1, 0.2)
 
 
-def settle(result, played, heard, edges, vectors, streams):
-    """Sets a, b, smoothing and thresholds: the best events in scenes at which unrelated sound seldom fires.
+def settle(result, runner, played, strange, vectors, placing):
+    """Sets a, b, smoothing and thresholds: the best events in the scenes `played` at which `strange`, streams of unrelated
+    sound, seldom fire.
 
-    `heard`: the frames [n, dim] of each scene of `played`, `edges` its `scenes.strengths`, `streams` frames of unrelated
-    sound. A setting's worth is the
-    mean of event-F1 and onset-F1 and a third of the recall, less COST for each doubling of the false events above ALLOWED.
+    A setting's worth is the mean of event-F1 and onset-F1 and a third of the recall, less COST for each doubling of the false
+    events above ALLOWED, and less MISSING for each sound that is missing to a recall of RECALL. Onsets and offsets are those that `placing` takes.
     Returns what was tried as dictionaries, the best first.
     """
+    mels = [audio.log_mel(scene.samples, np.float32) for scene in played]
+    heard, edges = [scenes.frames(runner, mel) for mel in mels], [scenes.strengths(mel) for mel in mels]
+    streams = [scenes.frames(runner, audio.log_mel(x, np.float32)) for x in strange]
+    # As scenes are judged: every label is listened for, in whatever list it stands.
+    played = [replace(scene, listed=list(range(len(vectors)))) for scene in played]
+    asked = []
+    for cut in CUTS:
+        result.a, result.b = SLOPE, -SLOPE * cut
+        unmeant = [scores(frames @ vectors.T, vectors, result) for frames in streams]
+        for seconds in SMOOTHINGS:
+            quiet = [smoothed(score, seconds) for score in unmeant]
+            both = [(on, off) for on in ONSETS for off in OFFSETS if off < on]
+            asked += [(alarms(quiet, on, off), cut, seconds, on, off) for on, off in both]
+    # Those that are not hopeless, or else the quietest.
+    asked.sort()
+    asked = [one for k, one in enumerate(asked) if k < FEWEST or penalty(one[0]) <= MOST]
     tried = []
-    for a in (1.5, 2.5):
-        for cut in (1.0, 2.0, 3.0):
-            result.a, result.b = a, float(-a * cut)
-            of = lambda frames, labels: scores(frames @ vectors[labels].T, vectors[labels], result)  # noqa: B023
-            plain = [of(frames, scene.listed) for frames, scene in zip(heard, played, strict=True)]
-            strange = [of(frames, slice(None)) for frames in streams]
-            for seconds in SMOOTHINGS:
-                runs = [smoothed(score, seconds) for score in plain]
-                quiet = [smoothed(score, seconds) for score in strange]
-                for on in ONSETS:
-                    for off in OFFSETS:
-                        if off >= on:
-                            continue
-                        rate = alarms(quiet, strange, on, off)
-                        f = scenes.figures(runs, plain, edges, played, on, off)
-                        worth = (f["event_f1"] + f["onset_f1"]) / 2 + f["recall"] / 3
-                        worth -= COST * max(0.0, np.log2(max(rate, 1e-9) / ALLOWED))
-                        chosen = {"a": a, "b": result.b, "smoothing": seconds, "threshold": on, "offset_threshold": off}
-                        tried.append({"worth": worth, **chosen, "unrelated_per_hour_and_ten": rate, **f})
+    for cut, seconds in sorted({one[1:3] for one in asked}):
+        result.a, result.b = SLOPE, -SLOPE * cut
+        plain = [scores(frames @ vectors.T, vectors, result) for frames in heard]
+        runs = [smoothed(score, seconds) for score in plain]
+        for rate, _, _, on, off in (one for one in asked if one[1:3] == (cut, seconds)):
+            f = scenes.figures(runs, plain, edges, played, on, off, placing)
+            worth = (f["event_f1"] + f["onset_f1"]) / 2 + f["recall"] / 3 - penalty(rate)
+            worth -= MISSING * max(0.0, RECALL - f["recall"])
+            chosen = {"a": SLOPE, "b": result.b, "smoothing": seconds, "threshold": on, "offset_threshold": off}
+            tried.append({"worth": worth, **chosen, "unrelated_per_hour_and_ten": rate, **f})
     tried.sort(key=lambda setting: -setting["worth"])
     take(result, tried[0])
     result.figures = {"settings": tried[0]}

@@ -89,6 +89,7 @@ class Package:
     hop: int = 96
     background: int = 160
     scenes: int = 400
+    placed: int = 1600  # scenes that the networks learn onsets and offsets from
     settings: str = ""  # figures.json of the run that kept val out, whose a, b and thresholds are taken over
     unrelated_streams: int = 12  # of five minutes, to choose thresholds by
     family: str = "convolutional audio-text model; sigmoid contrastive, distilled from YAMNet (audio) and MiniLM (text)"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from . import audio, calibrate, package, scenes
+from . import audio, calibrate, package, placing, scenes, settle
 
 TEMPLATES = (("{}",), ("{}", "the sound of {}", "a recording of {}", "{} can be heard"))
 
@@ -60,14 +60,20 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     seen = [w for w, r in zip(val.waves, val.rows, strict=True) if r.set == main_name]
     names = [labels.index(r.label.replace("_", " ")) for r in val.rows if r.set == main_name]
     played = scenes.make(seen, names, cfg.package.scenes, rng, mixer)
-    listen = lambda x: scenes.frames(runner, audio.log_mel(x, np.float32))
-    streams = [listen(scenes.unrelated(mixer, rng, 300)) for _ in range(cfg.package.unrelated_streams)]
-    heard = [listen(s.samples) for s in played]
+    strange_sound = [scenes.unrelated(mixer, rng, 300) for _ in range(cfg.package.unrelated_streams)]
+    begun = Path(cfg.audio.start) / settle.FILE
+    if cfg.audio.start and begun.is_file():
+        # It was learnt from more sounds than a site has.
+        learnt = placing.Placing.open(begun)
+    else:
+        learnt = learnt_from(runner, result, vectors, labels, clips, main_name, mixer, rng, cfg)
+    (out / settle.FILE).unlink(missing_ok=True)
+    if learnt is not None:
+        learnt.save(out / settle.FILE)
     if cfg.package.settings:
         calibrate.take(result, json.loads(Path(cfg.package.settings).read_text())["settings"])
     else:
-        edges = [scenes.strengths(audio.log_mel(s.samples, np.float32)) for s in played]
-        tried = calibrate.settle(result, played, heard, edges, vectors, streams)
+        tried = calibrate.settle(result, runner, played, strange_sound, vectors, learnt)
         (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")
     silence = calibrate.quiet_mels(rng, 1, frames)
     clip, frame = calibrate.embed(runner, silence)
@@ -83,6 +89,17 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     figures["size"] = package.write(out, work / "tokenizer.json", labels, cfg, result)
     check_self(out, runner)
     return figures
+
+
+def learnt_from(runner, result, vectors, labels, clips, main_name, mixer, rng, cfg):
+    """What places events, learnt from scenes of the main set's clips; None where too little of them is heard."""
+    shown = [
+        (wave, labels.index(name))
+        for wave, row in zip(clips.waves, clips.rows, strict=True)
+        if row.set == main_name and (name := row.label.replace("_", " ")) in labels
+    ]
+    waves, numbers = zip(*shown, strict=True)
+    return settle.learn(runner, result, vectors, waves, numbers, mixer, rng, cfg.package.placed, cfg.seed)
 
 
 def check_self(folder, runner):

@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
-from . import audio, carry, export, tower
+from . import audio, carry, export, settle, tower
 from .model import COLUMN, Head, reach_of
 from .train import MEAN, STD
 
@@ -165,7 +165,7 @@ def write(folder, text_tokenizer, labels, config, calibration):
         {"samples": samples, "log_mel": log_mel.astype(np.float32), "embedding": embedding},
         str(folder / "self_test.safetensors"),
     )
-    save_file({"background": calibration.background.astype(np.float32)}, str(folder / "calibration.safetensors"))
+    save_file({"background": calibration.background.astype(np.float16)}, str(folder / "calibration.safetensors"))
     save_file(
         {"embeddings": runner.text(labels, calibration.templates).astype(np.float32)},
         str(folder / "labels.safetensors"),
@@ -178,6 +178,7 @@ def write(folder, text_tokenizer, labels, config, calibration):
         "tokenizer.json",
         "self_test.safetensors",
         "calibration.safetensors",
+        *([settle.FILE] if (folder / settle.FILE).exists() else []),
         "labels.safetensors",
         "LICENSE.txt",
     ]
@@ -247,6 +248,7 @@ def write(folder, text_tokenizer, labels, config, calibration):
                 "b": calibration.b,
                 "min_std": calibration.min_std,
             },
+            **({"placing": settle.section()} if (folder / settle.FILE).exists() else {}),
             "default_threshold": calibration.threshold,
             "default_offset_threshold": calibration.offset_threshold,
             "default_smoothing": calibration.smoothing or None,

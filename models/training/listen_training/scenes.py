@@ -163,51 +163,79 @@ def steps(score, known):
     return (total[last] - total[at]) / (last - at) - (total[at] - total[first]) / np.maximum(at - first, 1)
 
 
-def track(score, raw, on, off, edges=None):
+@dataclass
+class Group:
+    """Columns in which a label is heard: a score that reaches the onset threshold, and what lies around it above the other."""
+
+    start: int  # the first at the offset threshold
+    end: int  # behind the last
+    first: int  # the first at the onset threshold
+    sure: int  # the last, or the first after a pause
+
+    def known(self, columns):
+        """Columns that are known when it has ended."""
+        return min(self.end + int(np.ceil(HOLD / COLUMN)), columns)
+
+
+def groups(score, on, off):
+    """The `Group`s in one label's smoothed scores [n]: below `off` for `HOLD` ends one."""
+    if not len(score) or score.max() < on:
+        return []
+    hold, found = int(np.ceil(HOLD / COLUMN)), []
+    crossings = np.flatnonzero(np.diff(np.concatenate([[0], (score >= off).astype(np.int8), [0]])))
+    for start, end in crossings.reshape(-1, 2).tolist():
+        hot = np.flatnonzero(score[start:end] >= on) + start
+        if found and start - found[-1].end < hold:
+            found[-1].end = end
+            found[-1].sure = int(hot[-1]) if len(hot) else start
+        elif len(hot):
+            found.append(Group(start, end, int(hot[0]), int(hot[-1])))
+    return found
+
+
+def track(score, raw, on, off, edges=None, placing=None):
     """Events (onset, offset) in seconds of one label's frames [n], smoothed and as they were, as clapmatch makes them.
 
-    `edges`: `strengths` of the sound, where they are known: onsets and offsets are moved to the edge that is strongest nearby.
+    `edges`: `strengths` of the sound, where they are known: onsets and offsets are moved to the edge that is strongest nearby,
+    or to the one that `placing` takes.
 
     An event holds a score that reaches `on` and lasts until it was below `off` for `HOLD`. It begins at the steepest step
     up since the score rose above `off`, and ends at the steepest step down after it last reached `on`, or went on
     after a pause.
     """
-    if not len(score) or score.max() < on:
-        return []
-    n, hold = len(score), int(np.ceil(HOLD / COLUMN))
-    crossings = np.flatnonzero(np.diff(np.concatenate([[0], (score >= off).astype(np.int8), [0]])))
-    groups = []
-    for start, end in crossings.reshape(-1, 2).tolist():
-        hot = np.flatnonzero(score[start:end] >= on) + start
-        if groups and start - groups[-1]["end"] < hold:
-            groups[-1]["end"] = end
-            groups[-1]["sure"] = hot[-1] if len(hot) else start
-        elif len(hot):
-            groups.append({"start": start, "end": end, "first": hot[0], "sure": hot[-1]})
-    events = []
-    for group in groups:
-        first, sure, end = group["first"], group["sure"], group["end"]
+    n, events = len(score), []
+    frame = lambda seconds: int(np.ceil(seconds / FRAME - 1e-6))
+    for group in groups(score, on, off):
+        first, sure, end = group.first, group.sure, group.end
         free = events[-1][1] if events else 0.0
-        rise = steps(raw[: first + 1], first + 1)[group["start"] :]
+        rise = steps(raw[: first + 1], first + 1)[group.start :]
         begun, least = 0, 0.0
         for place, height in enumerate(rise.tolist()):
             if height > least:
                 begun, least = place, height * CLEARLY
-        onset = max(free, (group["start"] + begun) * COLUMN)
+        onset = max(free, (group.start + begun) * COLUMN)
         least = onset + COLUMN
         if edges is not None:
-            last = min(onset + WITHIN + FRAME, (first + 1) * COLUMN)
-            found = sharpened(edges[0], onset, max(free, onset - WITHIN), last)
+            if placing is not None:
+                found = placing.place(0, edges, raw, first * COLUMN_FRAMES, frame(free), first + 1)
+                found = None if found is None else found * FRAME
+            else:
+                last = min(onset + WITHIN + FRAME, (first + 1) * COLUMN)
+                found = sharpened(edges[0], onset, max(free, onset - WITHIN), last)
             onset = onset if found is None else found
             least = max(least, onset + COLUMN)
-        known, offset = end + hold, end * COLUMN
+        known, offset = group.known(n), end * COLUMN
         if end < n:
-            fall = steps(raw, min(known, n))[: end + 1]
+            fall = steps(raw, known)[: end + 1]
             place = sure + 1 + int(np.argmin(fall[sure + 1 :]))
             offset = (place if fall[place] < 0 else end) * COLUMN
             if edges is not None:
-                last = min(offset + WITHIN + FRAME, known * COLUMN)
-                found = sharpened(edges[1], offset, max(least, offset - WITHIN, sure * COLUMN), last)
+                if placing is not None:
+                    found = placing.place(1, edges, raw, (sure + 1) * COLUMN_FRAMES, frame(least), known)
+                    found = None if found is None else found * FRAME
+                else:
+                    last = min(offset + WITHIN + FRAME, known * COLUMN)
+                    found = sharpened(edges[1], offset, max(least, offset - WITHIN, sure * COLUMN), last)
                 offset = offset if found is None else found
         events.append((onset, max(offset, least)))
     return events
@@ -233,15 +261,15 @@ def f1(hits, found, truth):
     return float(np.mean([2 * hits.get(k, 0) / (found.get(k, 0) + n) for k, n in truth.items()])) if truth else 0.0
 
 
-def figures(runs, raws, edges, scenes, on, off):
+def figures(runs, raws, edges, scenes, on, off, placing=None):
     """Event-F1 (collar 0.2 s, 20%) and onset F1 macro over labels, the share of sounds that are heard, events.
 
-    `runs`, `raws`: each scene's scores [n, labels of its list], smoothed and as they were; `edges` its `strengths`.
+    `runs`, `raws`: each scene's scores [n, labels of its list], smoothed and as they were; `edges` its `strengths`; `placing` as `track` has it.
     """
     event, onset, found, truth, heard, false = Counter(), Counter(), Counter(), Counter(), [], 0
     for score, raw, edge, scene in zip(runs, raws, edges, scenes, strict=True):
         for k, label in enumerate(scene.listed):
-            events = [(label, a, b) for a, b in track(score[:, k], raw[:, k], on, off, edge)]
+            events = [(label, a, b) for a, b in track(score[:, k], raw[:, k], on, off, edge, placing)]
             true = [t for t in scene.truth if t[0] == label]
             found[label] += len(events)
             if true:

@@ -5,16 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from listen_training import scenes, targets
+from listen_training import placing, scenes, targets
 
 TRACKS = Path(__file__).parents[2] / "zeroshot" / "tests" / "tracks.json"
 
 
 def test_events_are_those_that_the_tracker_is_held_against():
     file = json.loads(TRACKS.read_text())
+    layers = lambda name: [[np.array(value, np.float32) for value in pair] for pair in file["placing"][name]]
+    chosen = placing.Placing([layers("onset"), layers("offset")])
+    assert sum("placed" in case for case in file["cases"]) > 10
     for case in file["cases"]:
         edges = np.array(case["strengths"]) if case["strengths"] else None
-        events = scenes.track(np.array(case["score"]), np.array(case["raw"]), file["onset"], file["offset"], edges)
+        score, raw = np.array(case["score"]), np.array(case["raw"])
+        events = scenes.track(score, raw, file["onset"], file["offset"], edges, chosen if "placed" in case else None)
         assert [[round(1000 * t) for t in event] for event in events] == case["events_ms"]
 
 

@@ -41,6 +41,7 @@ batch = 64
 [package]
 id = "miniature"
 scenes = 4
+placed = 8
 unrelated_streams = 1
 background = 32
 [captions]

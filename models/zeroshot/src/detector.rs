@@ -188,6 +188,7 @@ impl Detector {
             changes.extend(gone.filter_map(ended));
             channel.smoother.remap(&from, matcher.kind().lowest());
             channel.smoother.set(smoothing);
+            channel.edges.place_by(matcher.placing().cloned());
         }
         self.counts.ended += changes.len() as u64;
         (self.matcher, self.settings, self.rules) = (matcher, settings, rules);
@@ -341,7 +342,9 @@ impl Detector {
         let trackers =
             labels.map(|(index, (label, rule))| Tracker::new(*rule, label.clone(), index, number)).collect();
         let smoother = Smoother::new(self.smoothing());
-        self.channels.push(Channel { number, smoother, trackers, edges: Edges::default(), end: 0 });
+        let mut edges = Edges::default();
+        edges.place_by(self.matcher.placing().cloned());
+        self.channels.push(Channel { number, smoother, trackers, edges, end: 0 });
         self.channels.len() - 1
     }
 }

@@ -1,6 +1,9 @@
 //! When something in a stream began or ended, whatever it was: what onsets and offsets of events are moved to.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::placing::{Kind, Placing, Search};
 
 /// So much of the past is remembered, in nanoseconds: an event may end where its score fell a while ago.
 const KEPT: u64 = 30_000_000_000;
@@ -30,10 +33,12 @@ pub struct Edge {
 /// A label's score says roughly when its sound began and ended: an encoder hears seconds around each moment. The sound
 /// itself says exactly when something began or ended, but not what. So an onset (offset) is moved from the steepest step
 /// of the score to the moment within half a second that weighs most, of those that are known by then: `strength *
-/// exp(-distance / 0.4 s)`. Where that moment's strength is below 0.3 the step of the score stays.
+/// exp(-distance / 0.4 s)`. Where that moment's strength is below 0.3 the step of the score stays. Where a package has
+/// networks for it ([`Placing`]) and scores come at the steps that these know, they choose the moment instead.
 #[derive(Debug, Clone, Default)]
 pub struct Edges {
     recent: VecDeque<Edge>,
+    placing: Option<Arc<Placing>>,
 }
 
 impl Edges {
@@ -53,14 +58,25 @@ impl Edges {
         self.recent.clear();
     }
 
-    /// The onset that a step up at `at` belongs to, not before `first`, by what was before `now`.
-    pub(crate) fn onset(&self, at: u64, first: u64, now: u64) -> Option<u64> {
-        self.heaviest(at, first, now, |edge| edge.onset)
+    /// Chooses moments by `placing` from now on.
+    pub fn place_by(&mut self, placing: Option<Arc<Placing>>) {
+        self.placing = placing;
     }
 
-    /// The offset that a step down at `at` belongs to, not before `first`, by what was before `now`.
-    pub(crate) fn offset(&self, at: u64, first: u64, now: u64) -> Option<u64> {
-        self.heaviest(at, first, now, |edge| edge.offset)
+    /// The onset of an event whose score steps up at `search.step`.
+    pub(crate) fn onset(&self, search: &Search) -> Option<u64> {
+        if let Some(placing) = self.placing.as_ref().filter(|placing| placing.fits(search.scores)) {
+            return placing.place(Kind::Onset, &self.recent, search);
+        }
+        self.heaviest(search.step, search.first, search.now, |edge| edge.onset)
+    }
+
+    /// The offset of an event whose score steps down at `search.step`; `sure`: the last score at the threshold begins then.
+    pub(crate) fn offset(&self, search: &Search, sure: u64) -> Option<u64> {
+        if let Some(placing) = self.placing.as_ref().filter(|placing| placing.fits(search.scores)) {
+            return placing.place(Kind::Offset, &self.recent, search);
+        }
+        self.heaviest(search.step, search.first.max(sure), search.now, |edge| edge.offset)
     }
 
     /// The first of those that weigh most.
@@ -84,8 +100,17 @@ impl Edges {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::History;
 
     const MS: u64 = 1_000_000;
+
+    fn onset(edges: &Edges, step: u64, first: u64, now: u64) -> Option<u64> {
+        edges.onset(&Search { step, first, reference: step, now, scores: &History::default() })
+    }
+
+    fn offset(edges: &Edges, step: u64, first: u64, now: u64) -> Option<u64> {
+        edges.offset(&Search { step, first, reference: step, now, scores: &History::default() }, first)
+    }
 
     fn edges(some: &[(u64, f32, f32)]) -> Edges {
         let mut edges = Edges::default();
@@ -98,25 +123,25 @@ mod tests {
     #[test]
     fn the_strongest_nearby_is_taken_and_a_nearer_one_rather() {
         let edges = edges(&[(1000, 1.0, 0.0), (1500, 0.9, 0.5), (1900, 1.5, 2.0)]);
-        let onset = |at: u64| edges.onset(at * MS, 0, u64::MAX).map(|at| at / MS);
+        let onset = |at: u64| onset(&edges, at * MS, 0, u64::MAX).map(|at| at / MS);
         // Both are nearly as strong: the nearer.
         assert_eq!((onset(1100), onset(1350)), (Some(1000), Some(1500)));
         // The third is too far away, then it is not.
         assert_eq!((onset(1399), onset(1500), onset(1600)), (Some(1500), Some(1500), Some(1900)));
         assert_eq!((onset(2400), onset(2401)), (Some(1900), None));
-        assert_eq!(edges.offset(1600 * MS, 0, u64::MAX), Some(1900 * MS));
-        assert_eq!(edges.offset(1200 * MS, 0, u64::MAX), Some(1500 * MS));
+        assert_eq!(offset(&edges, 1600 * MS, 0, u64::MAX), Some(1900 * MS));
+        assert_eq!(offset(&edges, 1200 * MS, 0, u64::MAX), Some(1500 * MS));
     }
 
     #[test]
     fn nothing_outside_what_may_be_and_nothing_faint() {
         let edges = edges(&[(1000, 1.0, 0.0), (1500, 0.29, 0.0)]);
-        assert_eq!(edges.onset(1200 * MS, 1001 * MS, u64::MAX), None);
-        assert_eq!(edges.onset(1200 * MS, 0, 1000 * MS), None);
-        assert_eq!(edges.onset(1200 * MS, 1000 * MS, 1001 * MS), Some(1000 * MS));
-        assert_eq!(edges.onset(1200 * MS, 2000 * MS, 1000 * MS), None);
-        assert_eq!(edges.offset(1000 * MS, 0, u64::MAX), None);
-        assert_eq!(Edges::default().onset(0, 0, u64::MAX), None);
+        assert_eq!(onset(&edges, 1200 * MS, 1001 * MS, u64::MAX), None);
+        assert_eq!(onset(&edges, 1200 * MS, 0, 1000 * MS), None);
+        assert_eq!(onset(&edges, 1200 * MS, 1000 * MS, 1001 * MS), Some(1000 * MS));
+        assert_eq!(onset(&edges, 1200 * MS, 2000 * MS, 1000 * MS), None);
+        assert_eq!(offset(&edges, 1000 * MS, 0, u64::MAX), None);
+        assert_eq!(onset(&Edges::default(), 0, 0, u64::MAX), None);
     }
 
     #[test]
@@ -131,13 +156,13 @@ mod tests {
         edges.push(Edge { at: 5 * MS, onset: 1.0, offset: 0.0 });
         assert_eq!(edges.recent.len(), 1);
         edges.clear();
-        assert_eq!(edges.onset(5 * MS, 0, u64::MAX), None);
+        assert_eq!(onset(&edges, 5 * MS, 0, u64::MAX), None);
     }
 
     #[test]
     fn a_strength_that_is_no_number_is_none() {
         let edges = edges(&[(1000, f32::NAN, f32::NAN), (1010, 1.0, f32::NAN)]);
-        assert_eq!(edges.onset(1000 * MS, 0, u64::MAX), Some(1010 * MS));
-        assert_eq!(edges.offset(1000 * MS, 0, u64::MAX), None);
+        assert_eq!(onset(&edges, 1000 * MS, 0, u64::MAX), Some(1010 * MS));
+        assert_eq!(offset(&edges, 1000 * MS, 0, u64::MAX), None);
     }
 }

@@ -1,11 +1,14 @@
 //! Compares embeddings with labels.
 
+use std::sync::Arc;
+
 use listen_package::Clap;
 
 use crate::error::MatchError;
 use crate::labels::LabelList;
 use crate::mixed::Mixed;
 use crate::near::{same_form, shown};
+use crate::placing::Placing;
 use crate::score::{Background, Defaults, Scale, ScaleError, ScoreKind, to_unit};
 use crate::smoothing::Smoothing;
 use crate::tagger::ClassMatch;
@@ -36,6 +39,8 @@ pub struct TextSpace {
     pub clap: Clap,
     /// Embeddings of unrelated sound, where there is a calibration.
     pub background: Option<Background>,
+    /// What finds onsets and offsets by calibrated scores.
+    pub placing: Option<Arc<Placing>>,
 }
 
 /// Compares embeddings with labels: one embedding in, one score a label out.
@@ -72,6 +77,7 @@ pub struct Matcher {
     dim: usize,
     /// As the package says; of classes and words alike, so that a score does not depend on what else is in the list.
     smoothing: Smoothing,
+    placing: Option<Arc<Placing>>,
     by: By,
     /// Of the last embedding: cosines of labels and background labels (classes: none).
     cosines: Vec<f32>,
@@ -130,13 +136,16 @@ impl Matcher {
         let (cosines, unit) = (vec![0.0; sentences.len()], vec![0.0; dim]);
         let by = By::Text(TextMatch { units, scale, thresholds });
         let (kind, smoothing) = (options.score, Smoothing::None);
-        Ok(Matcher { labels, kind, dim, smoothing, by, cosines, unit }.smoothed_as(clap))
+        // It learnt from calibrated scores.
+        let placing = space.placing.clone().filter(|_| kind == ScoreKind::Calibrated);
+        Ok(Matcher { labels, kind, dim, smoothing, placing, by, cosines, unit }.smoothed_as(clap))
     }
 
     pub(crate) fn of_classes(labels: LabelList, dim: usize, classes: ClassMatch) -> Matcher {
         let (kind, by) = (ScoreKind::Calibrated, By::Classes(classes));
         let smoothing = Smoothing::None;
-        Matcher { labels, kind, dim, smoothing, by, cosines: Vec::new(), unit: vec![0.0; dim] }
+        let (placing, cosines, unit) = (None, Vec::new(), vec![0.0; dim]);
+        Matcher { labels, kind, dim, smoothing, placing, by, cosines, unit }
     }
 
     /// With scores smoothed as a package says.
@@ -151,9 +160,9 @@ impl Matcher {
 
     /// A matcher whose labels are of two: `named` says of which of them each is, in the order of both.
     pub(crate) fn mixed(labels: LabelList, text: Matcher, classes: Matcher, named: Vec<bool>) -> Matcher {
-        let (kind, dim, smoothing) = (text.kind, text.dim, text.smoothing);
+        let (kind, dim, smoothing, placing) = (text.kind, text.dim, text.smoothing, text.placing.clone());
         let by = By::Mixed(Mixed::new(text, classes, named));
-        Matcher { labels, kind, dim, smoothing, by, cosines: Vec::new(), unit: Vec::new() }
+        Matcher { labels, kind, dim, smoothing, placing, by, cosines: Vec::new(), unit: Vec::new() }
     }
 
     /// What is listened for.
@@ -190,6 +199,11 @@ impl Matcher {
     /// How the package wants scores smoothed, where the user does not say.
     pub fn smoothing(&self) -> Smoothing {
         self.smoothing
+    }
+
+    /// What the package finds onsets and offsets by.
+    pub fn placing(&self) -> Option<&Arc<Placing>> {
+        self.placing.as_ref()
     }
 
     /// Scores one embedding, `[dim]` values of any length other than zero: `out` is one score a label.

@@ -1,11 +1,14 @@
 //! What a package can compare its embeddings with: texts, or classes of its own.
 
+use std::sync::Arc;
+
 use listen_package::Package;
 use listen_runtime::{Session, SessionOptions, Tensor, TensorRef};
 
 use crate::error::MatchError;
 use crate::labels::LabelList;
 use crate::matcher::{MatchOptions, Matcher, TextSpace};
+use crate::placing::Placing;
 use crate::score::{Background, ScoreKind};
 use crate::tagger::{Classes, Classifier};
 use crate::text::{Table, TextError, TextTower};
@@ -68,7 +71,8 @@ impl LabelSource {
             }
             None => None,
         };
-        let (tower, space) = (text_tower(package, options)?, TextSpace { clap, background });
+        let placing = Placing::open(package)?.map(Arc::new);
+        let (tower, space) = (text_tower(package, options)?, TextSpace { clap, background, placing });
         Ok(match classes {
             Some(classes) => LabelSource::Both { tower, space, classes },
             None => LabelSource::Text { tower, space },

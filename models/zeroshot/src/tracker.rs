@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::edges::Edges;
 use crate::event::{Change, EndReason, Event, EventIds, Span};
+use crate::history::History;
 use crate::labels::Label;
+use crate::placing::Search;
 use crate::rules::Rule;
 use crate::steps::{At, Step, Steps};
 
@@ -62,6 +64,7 @@ pub struct Tracker {
     /// Where this label's last event ended: the next one does not begin before.
     free_from: u64,
     steps: Steps,
+    history: History,
 }
 
 #[derive(Debug)]
@@ -112,7 +115,8 @@ struct Open {
 impl Tracker {
     /// A tracker that has heard nothing yet.
     pub fn new(rule: Rule, label: Arc<Label>, index: usize, channel: i32) -> Tracker {
-        Tracker { rule, label, index, channel, phase: Phase::Silent, free_from: 0, steps: Steps::default() }
+        let (phase, steps, history) = (Phase::Silent, Steps::default(), History::default());
+        Tracker { rule, label, index, channel, phase, free_from: 0, steps, history }
     }
 
     /// Takes the next score; gives what it changes.
@@ -133,6 +137,7 @@ impl Tracker {
         let goes_on = score >= self.rule.offset && !beaten;
         let near = goes_on && sample.standing == Standing::Free;
         self.steps.push(span, sample.raw);
+        self.history.push(span, sample.raw);
         let (phase, change) = match std::mem::replace(&mut self.phase, Phase::Silent) {
             Phase::Silent if begins => self.begin(Heard::begin(sample, self.free_from), sample, edges, ids),
             Phase::Silent if near => (Phase::Near(Heard::begin(sample, self.free_from)), None),
@@ -170,11 +175,13 @@ impl Tracker {
         self.phase = Phase::Silent;
         self.free_from = 0;
         self.steps.reset();
+        self.history.clear();
     }
 
     /// Scores mean something else from now on.
     pub(crate) fn rescale(&mut self) {
         self.steps.cut();
+        self.history.clear();
     }
 
     /// Follows another rule from now on, at another place of the list; what is active stays.
@@ -225,7 +232,13 @@ impl Tracker {
         let heard = rise.map_or(heard, |step| heard.placed(step.at, self.free_from));
         // Before it was free to begin another label of its group may have been heard.
         let first = if self.label.group.is_some() { heard.first } else { self.free_from };
-        let edge = edges.onset(heard.onset, first.max(self.free_from), sample.span.end);
+        let edge = edges.onset(&Search {
+            step: heard.onset,
+            first: first.max(self.free_from),
+            reference: sample.span.start,
+            now: sample.span.end,
+            scores: &self.history,
+        });
         let heard = edge
             .filter(|_| self.steps.are_looked_for())
             .map_or(heard, |onset| heard.moved(onset, sample.span.step));
@@ -296,7 +309,14 @@ impl Tracker {
         let late = self.steps.open().filter(|step| open.heard.may_end(step, since));
         let fall = late.fold(open.heard.fall, |best, step| falling(best, Some(step)));
         let fell = fall.map_or(since, |step| step.at.start);
-        let edge = edges.offset(fell, open.heard.floor.max(open.heard.sure), now);
+        let search = Search {
+            step: fell,
+            first: open.heard.floor,
+            reference: open.heard.sure.saturating_add(self.history.step()),
+            now,
+            scores: &self.history,
+        };
+        let edge = edges.offset(&search, open.heard.sure);
         edge.filter(|_| self.steps.are_looked_for()).unwrap_or(fell)
     }
 

@@ -48,11 +48,12 @@ fn a_window_without_a_change_takes_no_memory() {
         prompt_templates: vec![],
         background_prompts: vec!["label 63".into()],
         calibration: None,
+        placing: None,
         default_threshold: 0.9,
         default_offset_threshold: 0.8,
         default_smoothing: None,
     };
-    let space = TextSpace { clap, background: None };
+    let space = TextSpace { clap, background: None, placing: None };
     for smoothing in [Smoothing::None, Smoothing::Ema { tau: SECOND }, Smoothing::Mean { over: 5 * SECOND }] {
         let matcher = Matcher::new(&mut table, &space, labels.clone(), &MatchOptions::default()).unwrap();
         let mut detector =

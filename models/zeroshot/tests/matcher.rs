@@ -47,6 +47,7 @@ fn clap() -> Clap {
         prompt_templates: vec!["{}".into()],
         background_prompts: vec![],
         calibration: None,
+        placing: None,
         default_threshold: 0.5,
         default_offset_threshold: 0.35,
         default_smoothing: None,
@@ -74,12 +75,12 @@ fn sigmoid(logit: f64) -> f32 {
 }
 
 fn matcher(space: (Clap, Option<Background>), labels: &str, options: MatchOptions) -> Matcher {
-    let space = TextSpace { clap: space.0, background: space.1 };
+    let space = TextSpace { clap: space.0, background: space.1, placing: None };
     Matcher::new(&mut tower(), &space, LabelList::parse(labels).unwrap(), &options).unwrap()
 }
 
 fn refused(space: (Clap, Option<Background>), labels: &str, options: MatchOptions) -> String {
-    let space = TextSpace { clap: space.0, background: space.1 };
+    let space = TextSpace { clap: space.0, background: space.1, placing: None };
     let labels = LabelList::parse(labels).unwrap();
     Matcher::new(&mut tower(), &space, labels, &options).unwrap_err().to_string()
 }
@@ -170,7 +171,7 @@ fn without_a_bias_a_score_is_the_difference_to_the_nearest_background_label() {
 #[test]
 fn common_sounds_stand_in_where_there_is_no_background_label() {
     let mut tower = tower();
-    let space = TextSpace { clap: clap(), background: None };
+    let space = TextSpace { clap: clap(), background: None, placing: None };
     let labels = LabelList::parse("dog;Music").unwrap();
     Matcher::new(&mut tower, &space, labels, &MatchOptions::default()).unwrap();
     assert_eq!(tower.asked[..4], ["dog", "Music", "silence", "background noise"]);
@@ -218,7 +219,7 @@ fn a_label_is_the_mean_of_its_prompts_unit_vectors() {
     close(&scores(&mut matcher, &EMBEDDING), &[half * (0.9 + 0.3)]);
 
     let own = r#"[{"label": "dog", "prompts": ["barking", "siren"]}]"#;
-    let space = TextSpace { clap: clap(), background: None };
+    let space = TextSpace { clap: clap(), background: None, placing: None };
     let labels = LabelList::from_json(own).unwrap();
     let mut matcher = Matcher::new(&mut tower(), &space, labels, &cosine(&["the sound of {}"])).unwrap();
     close(&scores(&mut matcher, &EMBEDDING), &[half * (0.3 + 0.316_227_77)]);
@@ -232,7 +233,7 @@ fn a_label_is_the_mean_of_its_prompts_unit_vectors() {
 fn templates_are_filled_with_words_and_only_once() {
     let mut tower = tower();
     let clap = Clap { prompt_templates: vec!["a {} b".into()], ..clap() };
-    let space = TextSpace { clap, background: None };
+    let space = TextSpace { clap, background: None, placing: None };
     let labels = LabelList::parse("glass_breaking;{}").unwrap();
     let options = MatchOptions { score: ScoreKind::Cosine, ..MatchOptions::default() };
     Matcher::new(&mut tower, &space, labels, &options).unwrap();
@@ -248,7 +249,7 @@ fn a_table_is_asked_for_labels_and_not_for_sentences() {
         background_prompts: vec!["silence".into(), "not in the table".into()],
         ..clap()
     };
-    let space = TextSpace { clap, background: None };
+    let space = TextSpace { clap, background: None, placing: None };
     let file = r#"["Dog", {"label": "Hund", "prompts": ["dog"]}]"#;
     let labels = LabelList::from_json(file).unwrap();
     let mut matcher = Matcher::new(&mut table, &space, labels, &MatchOptions::default()).unwrap();

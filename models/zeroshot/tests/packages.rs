@@ -6,7 +6,7 @@ use std::sync::Arc;
 use listen_package::{Activation, Package};
 use listen_runtime::SessionOptions;
 use listen_zeroshot::{
-    Classes, Classifier, LabelList, LabelSource, MatchError, MatchOptions, OnnxTextTower, ScoreKind,
+    Classes, Classifier, Label, LabelList, LabelSource, MatchError, MatchOptions, OnnxTextTower, ScoreKind,
     Settings, TextTower, text_tower,
 };
 use safetensors::SafeTensors;
@@ -54,6 +54,16 @@ fn a_tower_gives_the_embeddings_that_float64_gives() {
     for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
         assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
     }
+}
+
+#[test]
+fn the_default_package_places_events_by_calibrated_scores() {
+    let mut source = source("../../packages/default");
+    let labels = || Some(LabelList::new(["dog", "rain"].map(Label::new).to_vec()).unwrap());
+    let matcher = source.matcher(labels(), &MatchOptions::default()).unwrap();
+    assert!(matcher.placing().is_some());
+    let cosines = MatchOptions { score: ScoreKind::Cosine, ..MatchOptions::default() };
+    assert!(source.matcher(labels(), &cosines).unwrap().placing().is_none());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::{SECOND, span};
 use listen_zeroshot::{
-    Change, Edge, Edges, EndReason, EventIds, Label, Rule, Sample, Span, Standing, Tracker,
+    Change, Edge, Edges, EndReason, EventIds, Label, Placing, Rule, Sample, Span, Standing, Tracker,
 };
 
 fn rule(min_duration: u64, hold_time: u64) -> Rule {
@@ -288,14 +288,23 @@ fn edges(onsets: &[f32], offsets: &[f32]) -> Edges {
 fn events_of_frames_are_those_that_the_training_chose_thresholds_by() {
     let file: serde_json::Value = serde_json::from_str(include_str!("tracks.json")).unwrap();
     let cases = file["cases"].as_array().unwrap();
+    let floats = |values: &serde_json::Value| -> Vec<f32> {
+        let values = values.as_array().unwrap_or(const { &Vec::new() });
+        values.iter().map(|value| value.as_f64().unwrap() as f32).collect()
+    };
+    let layers = |kind: &str| {
+        let pairs = file["placing"][kind].as_array().unwrap().iter();
+        pairs
+            .map(|pair| (pair[0].as_array().unwrap().iter().flat_map(floats).collect(), floats(&pair[1])))
+            .collect()
+    };
+    let placing = Placing::new(SECOND / 100 * 8, layers("onset"), layers("offset")).map(Arc::new);
+    assert!(placing.is_some() && cases.iter().filter(|case| case["placed"] == true).count() > 10);
     let heard = cases.iter().filter(|case| !case["strengths"].as_array().unwrap().is_empty()).count();
     assert!(cases.len() >= 50 && heard >= 10);
     for case in cases {
-        let floats = |values: &serde_json::Value| -> Vec<f32> {
-            let values = values.as_array().unwrap_or(const { &Vec::new() });
-            values.iter().map(|value| value.as_f64().unwrap() as f32).collect()
-        };
-        let edges = edges(&floats(&case["strengths"][0]), &floats(&case["strengths"][1]));
+        let mut edges = edges(&floats(&case["strengths"][0]), &floats(&case["strengths"][1]));
+        edges.place_by(case["placed"].as_bool().and(placing.clone()));
         let events = case["events_ms"].as_array().unwrap().iter();
         let expected: Vec<(char, u64)> =
             events.flat_map(|e| [('+', e[0].as_u64().unwrap()), ('-', e[1].as_u64().unwrap())]).collect();

@@ -24,6 +24,9 @@ pub struct Clap {
     /// How cosines become scores in [0, 1].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
+    /// What finds the onsets and offsets of events; absent: the steepest step of a score, moved to an edge of the sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placing: Option<Placing>,
     /// Score at which an event begins, where the user does not say.
     pub default_threshold: f64,
     /// Score below which an event ends, where the user does not say.
@@ -50,6 +53,18 @@ pub struct Calibration {
     pub b: f64,
     /// Smallest deviation taken.
     pub min_std: f64,
+}
+
+/// Two small networks that choose, among the moments at which a sound changes, where an event begins and ends.
+///
+/// What they are told is said in `FORMAT.md`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placing {
+    /// A safetensors file: for `onset` and `offset` the layers `onset.0.weight`, `onset.0.bias` and so on.
+    pub file: String,
+    /// Mel frames from one score to the next, as they learnt them.
+    pub step_frames: u32,
 }
 
 /// The text tower.

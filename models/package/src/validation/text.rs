@@ -8,6 +8,9 @@ use crate::{Clap, EncoderKind, Manifest};
 /// Longest text that a tower is given, in tokens.
 const MAX_TOKENS: u32 = 1 << 16;
 
+/// Most mel frames between scores that onsets and offsets are placed by.
+const MAX_STEP: u32 = 1000;
+
 impl Manifest {
     pub(super) fn check_text(&self) -> Check {
         let Some(clap) = &self.clap else {
@@ -28,6 +31,11 @@ impl Manifest {
             "neither",
         )?;
         check_scores(clap)?;
+        if let Some(placing) = &clap.placing {
+            let front_end = self.front_end().is_some();
+            must(front_end, "clap.placing", "absent, as `frontend.kind` is in_graph", "there")?;
+            within("clap.placing.step_frames", 1, MAX_STEP, placing.step_frames)?;
+        }
         check_prompts(clap)?;
         self.check_tower()?;
         self.check_table(clap)

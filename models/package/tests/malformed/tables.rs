@@ -1,5 +1,7 @@
 //! Tables, classes and self-tests that disagree with the manifest.
 
+use serde_json::json;
+
 use crate::check;
 use crate::common::tensor;
 
@@ -83,6 +85,33 @@ fn tables_that_disagree_with_the_manifest() {
             "tiny-tokens",
             |copy| copy.file("background.safetensors", tensor("background", &[0, 16], &[])),
             "DIR/background.safetensors: tensor `background` must be of shape [any, 16], found [0, 16]",
+        ),
+        (
+            "networks of no layer",
+            "tiny-tokens",
+            |copy| {
+                copy.file("placing", tensor("bank", &[1, 1], &[1.0]));
+                copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
+            },
+            "DIR/placing: tensor `onset.0.weight` must be there, found only [bank]",
+        ),
+        (
+            "a network that takes an odd number of scores",
+            "tiny-tokens",
+            |copy| {
+                copy.file("placing", tensor("onset.0.weight", &[1, 8], &[1.0; 8]));
+                copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
+            },
+            "DIR/placing: tensor `onset.0.weight` must be [any, 5 + 2 n], at most 133 columns, found [1, 8]",
+        ),
+        (
+            "a network without a bias",
+            "tiny-tokens",
+            |copy| {
+                copy.file("placing", tensor("onset.0.weight", &[1, 9], &[1.0; 9]));
+                copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
+            },
+            "DIR/placing: tensor `onset.0.bias` must be there, found only [onset.0.weight]",
         ),
         (
             "too few classes",

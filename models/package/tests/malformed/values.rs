@@ -263,6 +263,12 @@ fn values_that_are_wrong_or_disagree() {
             "`clap.calibration.a` must be a number above 0, found -1",
         ),
         (
+            "a step of no frames",
+            "tiny-tokens",
+            set!("clap.placing", {"file": "background.safetensors", "step_frames": 0}),
+            "`clap.placing.step_frames` must be 1 to 1000, found 0",
+        ),
+        (
             "a threshold above 1",
             "tiny-tokens",
             set!("clap.default_threshold", 1.5),

@@ -1,0 +1,134 @@
+"""Fits a package's `clap.placing` to scenes of the training clips, and chooses its thresholds by scenes of val.
+
+    python -m listen_training.settle PACKAGE --data FOLDER [--config FILE] [--keep-thresholds]
+
+The graphs stay as they are; a training does the same at its end. Its manifest changes, so its embeddings get a new name.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from . import audio, calibrate, placing, pool, scenes
+
+FILE = "placing.safetensors"
+# Scenes by dB above the background, as shares; thresholds by which sounds are heard in them: the networks serve others as well.
+LEVELS = ((6.0, 0.5), (0.0, 0.25), (12.0, 0.25))
+HEARD = {"smoothing": 0.7, "threshold": 0.65, "offset_threshold": 0.2}
+
+
+def learn(runner, result, vectors, clips, labels, mixer, rng, count, seed):
+    """`placing.Placing` from `count` scenes of `clips` (waveforms) with `labels` (numbers into `vectors`), or None."""
+    heard = []
+    for snr, share in LEVELS:
+        for scene in scenes.make(clips, labels, round(count * share), rng, mixer, snr=snr):
+            mel = audio.log_mel(scene.samples, np.float32)
+            sounding = sorted({label for label, _, _ in scene.truth})
+            if not sounding:
+                continue
+            frames, strengths = scenes.frames(runner, mel), scenes.strengths(mel)
+            raw = calibrate.scores(frames @ vectors[sounding].T, vectors[sounding], result)
+            score = calibrate.smoothed(raw, HEARD["smoothing"])
+            for k, label in enumerate(sounding):
+                found = scenes.groups(score[:, k], HEARD["threshold"], HEARD["offset_threshold"])
+                truth = [(a, b) for other, a, b in scene.truth if other == label]
+                heard.append((found, strengths, raw[:, k], truth))
+    return placing.learn(heard, seed)
+
+
+def result_of(folder):
+    """What a package's manifest says of scores, as `calibrate.Result`."""
+    clap = json.loads((Path(folder) / "manifest.json").read_text())["clap"]
+    known = clap["calibration"]
+    background = load_file(str(Path(folder) / known["file"]))["background"].astype(np.float32)
+    return calibrate.Result(
+        background,
+        clap["logit_scale"],
+        clap["logit_bias"],
+        known["a"],
+        known["b"],
+        known["min_std"],
+        clap["default_threshold"],
+        clap["default_offset_threshold"],
+        clap.get("default_smoothing") or 0.0,
+        tuple(clap["prompt_templates"]),
+    )
+
+
+def section():
+    """`clap.placing` of the manifest."""
+    return {"file": FILE, "step_frames": pool.COLUMN}
+
+
+def write(folder, result, learnt):
+    """Puts the networks and the thresholds of `result` into a package that is there."""
+    folder = Path(folder)
+    learnt.save(folder / FILE)
+    (folder / FILE).chmod(0o644)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    sums = manifest["sha256"] | {FILE: hashlib.sha256((folder / FILE).read_bytes()).hexdigest()}
+    manifest["sha256"] = dict(sorted(sums.items()))
+    clap = manifest["clap"]
+    clap["calibration"] |= {"a": result.a, "b": result.b}
+    clap |= {
+        "placing": section(),
+        "default_threshold": result.threshold,
+        "default_offset_threshold": result.offset_threshold,
+        "default_smoothing": result.smoothing or None,
+    }
+    manifest["clap"] = clap
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def main():
+    from . import config, data, mixer, package, words
+    from . import rendered as more
+
+    parser = argparse.ArgumentParser(prog="python -m listen_training.settle", description=__doc__.splitlines()[0])
+    parser.add_argument("package", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="a folder with an index.csv, as for a training")
+    parser.add_argument("--config", type=Path, help="the training's: seed, kept_out, both, scenes and so on")
+    parser.add_argument("--work", type=Path, help="where rendered sound is kept (default: the package's name and .work)")
+    parser.add_argument("--keep-thresholds", action="store_true", help="only the networks are fitted")
+    args = parser.parse_args()
+    cfg = config.load(args.config)
+    work = args.work or args.package.with_name(args.package.name + ".work")
+    names = []
+    clips = data.load(args.data, "train", names, data.kept_out(cfg.kept_out))
+    val = data.load(args.data, "val", names)
+    main_name = data.main_set(audio.read_index(args.data))
+    main_labels = sorted({k for k, row in zip(clips.labels, clips.rows, strict=True) if row.set == main_name})
+    if cfg.both:
+        clips = clips.with_(val)
+    speech = names.index("speech") if "speech" in names else -1
+    made = more.make(work / "rendered", cfg.pool.rendered, words.spoken(words.table()), cfg.pool.workers, cfg.seed)
+    draws = np.random.default_rng([cfg.seed, 5])
+    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech=speech, rendered=made)
+    labels = [names[k] for k in main_labels]
+    rng = np.random.default_rng([cfg.seed, 6])
+    runner, result = package.Runner(args.package), result_of(args.package)
+    vectors = runner.text(labels, result.templates)
+    own = lambda some: [
+        (wave, labels.index(names[k]))
+        for wave, k, row in zip(some.waves, some.labels, some.rows, strict=True)
+        if row.set == main_name and names[k] in labels
+    ]
+    learnt = learn(runner, result, vectors, *zip(*own(clips), strict=True), mix, rng, cfg.package.placed, cfg.seed)
+    if learnt is None:
+        raise SystemExit(f"settle: too little is heard of {len(clips.waves)} clips to learn onsets and offsets from")
+    if not args.keep_thresholds:
+        played = scenes.make(*map(list, zip(*own(val), strict=True)), cfg.package.scenes, rng, mix)
+        strange = [scenes.unrelated(mix, rng, 300) for _ in range(cfg.package.unrelated_streams)]
+        tried = calibrate.settle(result, runner, played, strange, vectors, learnt)
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")
+        print(json.dumps(tried[0], indent=1))
+    write(args.package, result, learnt)
+
+
+if __name__ == "__main__":
+    main()
