@@ -8,12 +8,19 @@ use crate::event::Span;
 const KEPT: usize = 128;
 
 /// The last scores of one label, as they were before smoothing, one a step.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct History {
     scores: VecDeque<f32>,
     /// Start of the last one.
     last: u64,
     step: u64,
+}
+
+impl Default for History {
+    fn default() -> History {
+        // All of it at once: scores take no memory while they come.
+        History { scores: VecDeque::with_capacity(KEPT), last: 0, step: 0 }
+    }
 }
 
 impl History {
