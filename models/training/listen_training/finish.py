@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from . import audio, calibrate, package, placing, scenes, settle
+from . import calibrate, package, placing, scenes, settle
 
 TEMPLATES = (("{}",), ("{}", "the sound of {}", "a recording of {}", "{} can be heard"))
 

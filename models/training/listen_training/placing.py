@@ -77,7 +77,9 @@ class Placing:
         found, networks = load_file(str(file)), []
         for name in NAMES:
             count = sum(key.startswith(f"{name}.") and key.endswith(".weight") for key in found)
-            pair = lambda layer, name=name: [found[f"{name}.{layer}.{k}"].astype(np.float32) for k in ("weight", "bias")]
+            pair = lambda layer, name=name: [
+                found[f"{name}.{layer}.{k}"].astype(np.float32) for k in ("weight", "bias")
+            ]
             networks.append([pair(layer) for layer in range(count)])
         return cls(networks)
 

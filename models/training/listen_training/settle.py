@@ -92,7 +92,9 @@ def main():
     parser.add_argument("package", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="a folder with an index.csv, as for a training")
     parser.add_argument("--config", type=Path, help="the training's: seed, kept_out, both, scenes and so on")
-    parser.add_argument("--work", type=Path, help="where rendered sound is kept (default: the package's name and .work)")
+    parser.add_argument(
+        "--work", type=Path, help="where rendered sound is kept (default: the package's name and .work)"
+    )
     parser.add_argument("--keep-thresholds", action="store_true", help="only the networks are fitted")
     args = parser.parse_args()
     cfg = config.load(args.config)

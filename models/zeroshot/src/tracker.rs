@@ -45,8 +45,8 @@ pub enum Standing {
 ///   that one that are at or above the offset threshold: hysteresis works both ways, so that a high onset threshold makes
 ///   events rarer, not later. Where samples are at most 120 ms apart it is where the score rises most steeply (of two
 ///   steps within a tenth the earlier), by the means over 240 ms before and behind (change detection of Ebbers et al.
-///   2024, arXiv 2406.04212), moved to where the sound itself begins ([`Edges`]); otherwise the first of them: the start
-///   of what is new in it (`max(start, end - step)`).
+///   2024, arXiv 2406.04212), moved to where the sound itself begins ([`Edges`], also before the first of them); otherwise the
+///   first of them: the start of what is new in it (`max(start, end - step)`).
 /// * It is **announced** (`Change::Start`) as soon as it is certain that it lasts `min_duration`, with its true onset;
 ///   where it falls below the offset threshold before that, nobody hears of it.
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
