@@ -16,7 +16,11 @@ const UNIT_TOLERANCE: f64 = 1e-2;
 
 /// What the networks of `clap.placing` are told of a moment besides scores, and how much in all at most.
 const PLACING_TOLD: usize = 5;
-const PLACING_MOST: usize = 133;
+const PLACING_MOST: usize = 37;
+
+/// Most rows of a layer of them, and most layers.
+const PLACING_ROWS: usize = 64;
+const PLACING_LAYERS: usize = 4;
 
 /// A package's files, read by name.
 pub(crate) trait Read {
@@ -115,6 +119,17 @@ fn check_placing(files: &impl Read, file: &str) -> Result<(), PackageError> {
                 return Err(tensors.wrong(&weight, expected, format!("{shape:?}")));
             }
             width = shape[0];
+            if width > PLACING_ROWS {
+                return Err(tensors.wrong(
+                    &weight,
+                    format!("at most {PLACING_ROWS} rows"),
+                    width.to_string(),
+                ));
+            }
+            if layer + 1 == PLACING_LAYERS && width != 1 {
+                let expected = format!("one row, as the last of at most {PLACING_LAYERS} layers");
+                return Err(tensors.wrong(&weight, expected, width.to_string()));
+            }
             tensors.shaped(&name(layer, "bias"), &[width])?;
             layer += 1;
         }

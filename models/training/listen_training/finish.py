@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from . import calibrate, package, placing, scenes, settle
+from . import calibrate, package, revive, scenes, settle
 
 TEMPLATES = (("{}",), ("{}", "the sound of {}", "a recording of {}", "{} can be heard"))
 
@@ -61,20 +61,19 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     names = [labels.index(r.label.replace("_", " ")) for r in val.rows if r.set == main_name]
     played = scenes.make(seen, names, cfg.package.scenes, rng, mixer)
     strange_sound = [scenes.unrelated(mixer, rng, 300) for _ in range(cfg.package.unrelated_streams)]
-    begun = Path(cfg.audio.start) / settle.FILE
-    if cfg.audio.start and begun.is_file():
-        # It was learnt from more sounds than a site has.
-        learnt = placing.Placing.open(begun)
+    # What a site has is too little to learn that from.
+    begun = settle.opened(cfg.audio.start) if revive.is_package(cfg.audio.start) else None
+    fit = lambda: begun or learnt_from(runner, result, vectors, labels, clips, main_name, mixer, rng, cfg)
+    if cfg.package.settings:
+        calibrate.take(result, json.loads(Path(cfg.package.settings).read_text())["settings"])
+        learnt = fit()
     else:
-        learnt = learnt_from(runner, result, vectors, labels, clips, main_name, mixer, rng, cfg)
+        tune = lambda learnt: calibrate.settle(result, runner, played, strange_sound, vectors, learnt)
+        learnt, tried = settle.settled(fit, tune, result)
+        (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")
     (out / settle.FILE).unlink(missing_ok=True)
     if learnt is not None:
         learnt.save(out / settle.FILE)
-    if cfg.package.settings:
-        calibrate.take(result, json.loads(Path(cfg.package.settings).read_text())["settings"])
-    else:
-        tried = calibrate.settle(result, runner, played, strange_sound, vectors, learnt)
-        (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")
     silence = calibrate.quiet_mels(rng, 1, frames)
     clip, frame = calibrate.embed(runner, silence)
     figures["silence_highest_score"] = float(

@@ -217,7 +217,9 @@ def track(score, raw, on, off, edges=None, placing=None):
         least = onset + COLUMN
         if edges is not None:
             if placing is not None:
-                found = placing.place(0, edges, raw, first * COLUMN_FRAMES, frame(free), first + 1)
+                # Before the first frame there is nothing that it could change from.
+                known = group.start + begun > 0
+                found = placing.place(0, edges, raw, first * COLUMN_FRAMES, frame(free), first + 1) if known else None
                 found = None if found is None else found * FRAME
             else:
                 last = min(onset + WITHIN + FRAME, (first + 1) * COLUMN)

@@ -42,7 +42,13 @@ def learn(runner, result, vectors, clips, labels, mixer, rng, count, seed):
 
 def result_of(folder):
     """What a package's manifest says of scores, as `calibrate.Result`."""
-    clap = json.loads((Path(folder) / "manifest.json").read_text())["clap"]
+    manifest = Path(folder) / "manifest.json"
+    if not manifest.is_file():
+        raise SystemExit(f"settle: {manifest} is not there: expected a package")
+    clap = json.loads(manifest.read_text()).get("clap") or {}
+    missing = [key for key in ("calibration", "logit_scale", "logit_bias") if clap.get(key) is None]
+    if missing:
+        raise SystemExit(f"settle: expected a package that was trained here; {manifest} has no clap.{missing[0]}")
     known = clap["calibration"]
     background = load_file(str(Path(folder) / known["file"]))["background"].astype(np.float32)
     return calibrate.Result(
@@ -64,24 +70,43 @@ def section():
     return {"file": FILE, "step_frames": pool.COLUMN}
 
 
-def write(folder, result, learnt):
-    """Puts the networks and the thresholds of `result` into a package that is there."""
+def opened(folder):
+    """What a package places events by, or None."""
     folder = Path(folder)
-    learnt.save(folder / FILE)
-    (folder / FILE).chmod(0o644)
+    placed = (json.loads((folder / "manifest.json").read_text()).get("clap") or {}).get("placing")
+    if not placed or placed["step_frames"] != pool.COLUMN:
+        return None
+    return placing.Placing.open(folder / placed["file"])
+
+
+def write(folder, result, learnt):
+    """Puts the networks and the thresholds of `result` into a package that is there; the manifest comes last."""
+    folder = Path(folder)
+    part = folder / f"{FILE}.part"
+    learnt.save(part)
     manifest = json.loads((folder / "manifest.json").read_text())
-    sums = manifest["sha256"] | {FILE: hashlib.sha256((folder / FILE).read_bytes()).hexdigest()}
+    sums = manifest["sha256"] | {FILE: hashlib.sha256(part.read_bytes()).hexdigest()}
     manifest["sha256"] = dict(sorted(sums.items()))
     clap = manifest["clap"]
     clap["calibration"] |= {"a": result.a, "b": result.b}
-    clap |= {
+    manifest["clap"] = clap | {
         "placing": section(),
         "default_threshold": result.threshold,
         "default_offset_threshold": result.offset_threshold,
         "default_smoothing": result.smoothing or None,
     }
-    manifest["clap"] = clap
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    written = folder / "manifest.json.part"
+    written.write_text(json.dumps(manifest, indent=2) + "\n")
+    part.chmod(0o644)
+    part.replace(folder / FILE)
+    written.replace(folder / "manifest.json")
+
+
+def settled(fit, tune, result):
+    """(`Placing`, what was tried): `fit()` learns, `tune(learnt)` chooses, and where scores are others then it is learnt again."""
+    learnt, before = fit(), (result.a, result.b)
+    tried = tune(learnt)
+    return (learnt if (result.a, result.b) == before else fit()), tried
 
 
 def main():
@@ -97,13 +122,18 @@ def main():
     )
     parser.add_argument("--keep-thresholds", action="store_true", help="only the networks are fitted")
     args = parser.parse_args()
-    cfg = config.load(args.config)
+    cfg, result = config.load(args.config), result_of(args.package)
     work = args.work or args.package.with_name(args.package.name + ".work")
     names = []
     clips = data.load(args.data, "train", names, data.kept_out(cfg.kept_out))
     val = data.load(args.data, "val", names)
     main_name = data.main_set(audio.read_index(args.data))
     main_labels = sorted({k for k, row in zip(clips.labels, clips.rows, strict=True) if row.set == main_name})
+    for role, some in (("train", clips), ("val", val)):
+        if not any(row.set == main_name for row in some.rows) and (role == "train" or not args.keep_thresholds):
+            raise SystemExit(
+                f"settle: {args.data / 'index.csv'}: expected rows of role {role} in the set {main_name!r}"
+            )
     if cfg.both:
         clips = clips.with_(val)
     speech = names.index("speech") if "speech" in names else -1
@@ -112,23 +142,35 @@ def main():
     mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech=speech, rendered=made)
     labels = [names[k] for k in main_labels]
     rng = np.random.default_rng([cfg.seed, 6])
-    runner, result = package.Runner(args.package), result_of(args.package)
+    runner = package.Runner(args.package)
     vectors = runner.text(labels, result.templates)
     own = lambda some: [
-        (wave, labels.index(names[k]))
-        for wave, k, row in zip(some.waves, some.labels, some.rows, strict=True)
-        if row.set == main_name and names[k] in labels
+        list(column)
+        for column in zip(
+            *(
+                (wave, labels.index(names[k]))
+                for wave, k, row in zip(some.waves, some.labels, some.rows, strict=True)
+                if row.set == main_name and names[k] in labels
+            ),
+            strict=True,
+        )
     ]
-    learnt = learn(runner, result, vectors, *zip(*own(clips), strict=True), mix, rng, cfg.package.placed, cfg.seed)
-    if learnt is None:
-        raise SystemExit(f"settle: too little is heard of {len(clips.waves)} clips to learn onsets and offsets from")
-    if not args.keep_thresholds:
-        played = scenes.make(*map(list, zip(*own(val), strict=True)), cfg.package.scenes, rng, mix)
+    fit = lambda: learn(runner, result, vectors, *own(clips), mix, rng, cfg.package.placed, cfg.seed)
+    if args.keep_thresholds:
+        learnt = fit()
+    else:
+        played = scenes.make(*own(val), cfg.package.scenes, rng, mix)
         strange = [scenes.unrelated(mix, rng, 300) for _ in range(cfg.package.unrelated_streams)]
-        tried = calibrate.settle(result, runner, played, strange, vectors, learnt)
+        tune = lambda learnt: calibrate.settle(result, runner, played, strange, vectors, learnt)
+        learnt, tried = settled(fit, tune, result)
         work.mkdir(parents=True, exist_ok=True)
         (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")
         print(json.dumps(tried[0], indent=1))
+    if learnt is None:
+        raise SystemExit(
+            f"settle: expected {placing.FEWEST} onsets and offsets that are heard in {cfg.package.placed} scenes (package.placed) "
+            f"of {len(clips.waves)} clips, found fewer"
+        )
     write(args.package, result, learnt)
 
 

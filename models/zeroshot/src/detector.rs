@@ -164,8 +164,9 @@ impl Detector {
                 let end = channel.end;
                 let Channel { trackers, edges, .. } = channel;
                 changes.extend(trackers.iter_mut().filter_map(|tracker| {
+                    let ended = tracker.end(end, edges, EndReason::Reconfigured);
                     tracker.rescale();
-                    tracker.end(end, edges, EndReason::Reconfigured)
+                    ended
                 }));
                 channel.smoother.reset();
             }
@@ -178,9 +179,13 @@ impl Detector {
             let mut old: Vec<Option<Tracker>> = channel.trackers.drain(..).map(Some).collect();
             for (index, (label, rule)) in matcher.labels().iter().zip(&rules).enumerate() {
                 let kept = from[index].and_then(|place| old[place].take());
-                let mut tracker =
-                    kept.unwrap_or_else(|| Tracker::new(*rule, label.clone(), index, channel.number));
+                let mut tracker = kept.unwrap_or_else(|| {
+                    let mut tracker = Tracker::new(*rule, label.clone(), index, channel.number);
+                    tracker.join(channel.end);
+                    tracker
+                });
                 tracker.set_rule(*rule, label.clone(), index);
+                tracker.set_placed(matcher.is_placed(index));
                 channel.trackers.push(tracker);
             }
             let (gone, edges) = (old.into_iter().flatten(), &channel.edges);
@@ -339,8 +344,14 @@ impl Detector {
             return place;
         }
         let labels = self.matcher.labels().iter().zip(&self.rules).enumerate();
-        let trackers =
-            labels.map(|(index, (label, rule))| Tracker::new(*rule, label.clone(), index, number)).collect();
+        let trackers = labels
+            .map(|(index, (label, rule))| {
+                let mut tracker = Tracker::new(*rule, label.clone(), index, number);
+                tracker.set_placed(self.matcher.is_placed(index));
+                tracker.reset();
+                tracker
+            })
+            .collect();
         let smoother = Smoother::new(self.smoothing());
         let mut edges = Edges::default();
         edges.place_by(self.matcher.placing().cloned());

@@ -65,18 +65,24 @@ impl Edges {
 
     /// The onset of an event whose score steps up at `search.step`.
     pub(crate) fn onset(&self, search: &Search) -> Option<u64> {
-        if let Some(placing) = self.placing.as_ref().filter(|placing| placing.fits(search.scores)) {
-            return placing.place(Kind::Onset, &self.recent, search);
+        if let Some(placing) = self.placing_for(search) {
+            // Before the stream's first frame there is nothing that it could change from.
+            let from_the_first = search.scores.begins_at(search.step);
+            return placing.place(Kind::Onset, &self.recent, search).filter(|_| !from_the_first);
         }
         self.heaviest(search.step, search.first, search.now, |edge| edge.onset)
     }
 
     /// The offset of an event whose score steps down at `search.step`; `sure`: the last score at the threshold begins then.
     pub(crate) fn offset(&self, search: &Search, sure: u64) -> Option<u64> {
-        if let Some(placing) = self.placing.as_ref().filter(|placing| placing.fits(search.scores)) {
+        if let Some(placing) = self.placing_for(search) {
             return placing.place(Kind::Offset, &self.recent, search);
         }
         self.heaviest(search.step, search.first.max(sure), search.now, |edge| edge.offset)
+    }
+
+    fn placing_for(&self, search: &Search) -> Option<&Placing> {
+        self.placing.as_deref().filter(|placing| search.by_networks && placing.fits(search.scores))
     }
 
     /// The first of those that weigh most.
@@ -105,11 +111,21 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn onset(edges: &Edges, step: u64, first: u64, now: u64) -> Option<u64> {
-        edges.onset(&Search { step, first, reference: step, now, scores: &History::default() })
+        edges.onset(&Search {
+            step,
+            first,
+            by_networks: false,
+            reference: step,
+            now,
+            scores: &History::default(),
+        })
     }
 
     fn offset(edges: &Edges, step: u64, first: u64, now: u64) -> Option<u64> {
-        edges.offset(&Search { step, first, reference: step, now, scores: &History::default() }, first)
+        edges.offset(
+            &Search { step, first, by_networks: false, reference: step, now, scores: &History::default() },
+            first,
+        )
     }
 
     fn edges(some: &[(u64, f32, f32)]) -> Edges {

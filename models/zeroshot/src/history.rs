@@ -4,50 +4,75 @@ use std::collections::VecDeque;
 
 use crate::event::Span;
 
-/// So many are remembered: ten seconds of steps of 80 ms.
-const KEPT: usize = 128;
+/// So many are remembered: what [`Placing`](crate::Placing) looks back at, at the shortest step that it may have.
+const KEPT: usize = 160;
 
 /// The last scores of one label, as they were before smoothing, one a step.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct History {
     scores: VecDeque<f32>,
     /// Start of the last one.
     last: u64,
     step: u64,
-}
-
-impl Default for History {
-    fn default() -> History {
-        // All of it at once: scores take no memory while they come.
-        History { scores: VecDeque::with_capacity(KEPT), last: 0, step: 0 }
-    }
+    /// There were others before the first of them, or may have been.
+    cut: bool,
 }
 
 impl History {
-    /// Takes the next score; where it does not follow the last one by its step, those before are forgotten.
+    /// Takes the next score. Of one that is missing the one before stands in its place; where more are, those before are
+    /// forgotten.
     pub fn push(&mut self, span: Span, score: f32) {
-        let expected = self.last.saturating_add(self.step);
+        if self.scores.capacity() == 0 {
+            self.scores.reserve_exact(KEPT);
+        }
+        let even = span.step.abs_diff(self.step) <= 1 + self.step / 64;
         // Times are rounded.
-        let follows = span.step.abs_diff(self.step) <= 1 + self.step / 64
-            && span.start.abs_diff(expected) <= self.step / 4;
-        if !follows {
-            self.scores.clear();
+        let near = |steps: u64| {
+            span.start.abs_diff(self.last.saturating_add(steps.saturating_mul(self.step))) <= self.step / 4
+        };
+        match self.scores.back().copied() {
+            Some(_) if even && near(1) => {}
+            Some(before) if even && near(2) => self.add(before),
+            Some(_) => self.cut(),
+            None => {}
         }
-        if self.scores.len() == KEPT {
-            self.scores.pop_front();
-        }
-        self.scores.push_back(score);
+        self.add(score);
         (self.last, self.step) = (span.start, span.step);
     }
 
-    /// Forgets all.
+    fn add(&mut self, score: f32) {
+        if self.scores.len() == KEPT {
+            self.scores.pop_front();
+            self.cut = true;
+        }
+        self.scores.push_back(score);
+    }
+
+    /// Forgets all: a stream begins.
     pub fn clear(&mut self) {
         self.scores.clear();
+        self.cut = false;
+    }
+
+    /// Forgets all in the middle of a stream.
+    pub fn cut(&mut self) {
+        self.scores.clear();
+        self.cut = true;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.scores.is_empty()
     }
 
     /// From one score to the next, in nanoseconds.
     pub fn step(&self) -> u64 {
         self.step
+    }
+
+    /// Whether the stream's first score begins at `at`.
+    pub fn begins_at(&self, at: u64) -> bool {
+        let count = (self.scores.len() as u64).saturating_sub(1);
+        !self.cut && at.abs_diff(self.last.saturating_sub(count * self.step)) <= self.step / 4
     }
 
     /// The place of the score that begins nearest to `at` (of two the later), from 0 for the oldest; it may lie before or behind
@@ -59,8 +84,10 @@ impl History {
         i64::try_from(newest + (2 * away + step).div_euclid(2 * step)).unwrap_or(i64::MIN)
     }
 
-    /// The score at a place: `None` before the first, the last one behind it.
+    /// The score at a place, behind the last one that. Before the first: `None` where the stream begins with it, otherwise
+    /// the first.
     pub fn at(&self, place: i64) -> Option<f32> {
+        let place = if self.cut { place.max(0) } else { place };
         let place = usize::try_from(place).ok()?;
         self.scores.get(place).or(self.scores.back()).copied()
     }
@@ -86,21 +113,28 @@ mod tests {
         let place = |at: u64| history.place(at * MS);
         assert_eq!((place(800), place(839), place(840), place(960)), (0, 0, 1, 2));
         assert_eq!((place(760), place(759), place(1200)), (0, -1, 5));
-        assert_eq!(
-            (history.at(-1), history.at(0), history.at(2), history.at(5)),
-            (None, Some(800.0), Some(960.0), Some(960.0))
-        );
+        let at = [-1, 0, 2, 5].map(|place| history.at(place));
+        assert_eq!(at, [None, Some(800.0), Some(960.0), Some(960.0)]);
+        assert!(history.begins_at(800 * MS) && !history.begins_at(880 * MS));
     }
 
     #[test]
-    fn what_does_not_follow_begins_anew_and_ten_seconds_are_kept() {
+    fn one_that_is_missing_is_filled_and_more_begin_anew_without_silence_before() {
         let history = pushed(&[0, 80, 240]);
-        assert_eq!((history.at(0), history.at(1)), (Some(240.0), Some(240.0)));
+        assert_eq!([-1, 1, 2, 3].map(|place| history.at(place)), [None, Some(80.0), Some(80.0), Some(240.0)]);
+        let history = pushed(&[0, 80, 320]);
+        assert_eq!([-9, 0, 1].map(|place| history.at(place)), [Some(320.0); 3]);
+        assert!(!history.begins_at(320 * MS));
+    }
+
+    #[test]
+    fn more_than_twelve_seconds_are_kept_and_what_was_before_is_no_silence() {
         let long: Vec<u64> = (0..1000).map(|k| k * 80).collect();
         let history = pushed(&long);
-        assert_eq!(
-            (history.at(0), history.place(999 * 80 * MS)),
-            (Some((1000 - KEPT as u64) as f32 * 80.0), KEPT as i64 - 1)
-        );
+        let oldest = (1000 - KEPT as u64) as f32 * 80.0;
+        assert_eq!((history.at(0), history.at(-1)), (Some(oldest), Some(oldest)));
+        assert_eq!(history.place(999 * 80 * MS), KEPT as i64 - 1);
+        let memory = history.scores.capacity();
+        assert!(memory < 2 * KEPT, "{memory}");
     }
 }

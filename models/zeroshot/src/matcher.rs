@@ -206,6 +206,14 @@ impl Matcher {
         self.placing.as_ref()
     }
 
+    /// Whether a label's onsets and offsets are found by [`placing`](Self::placing): those of classes are not.
+    pub(crate) fn is_placed(&self, label: usize) -> bool {
+        match &self.by {
+            By::Mixed(mixed) => self.placing.is_some() && mixed.is_text(label),
+            By::Text(_) | By::Classes(_) => self.placing.is_some(),
+        }
+    }
+
     /// Scores one embedding, `[dim]` values of any length other than zero: `out` is one score a label.
     ///
     /// Allocates nothing (a classifier with a graph of its own does).

@@ -33,6 +33,11 @@ impl Mixed {
         Mixed { text: Box::new(text), classes: Box::new(classes), places, scratch }
     }
 
+    /// Whether a label is text.
+    pub(crate) fn is_text(&self, label: usize) -> bool {
+        matches!(self.places.get(label), Some(Place::Text(_)))
+    }
+
     pub(crate) fn scores(&mut self, embedding: &[f32], out: &mut [f32]) -> Result<(), MatchError> {
         let [text, classes] = &mut self.scratch;
         self.text.scores(embedding, text)?;

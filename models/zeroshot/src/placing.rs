@@ -30,6 +30,10 @@ const SCALE: f32 = 3.0;
 /// What is told of a moment besides scores.
 const TOLD: usize = 5;
 
+/// Most that a network is told, and most rows of a layer: no memory is taken while a stream runs.
+const MOST_INPUTS: usize = TOLD + 32;
+const MOST_ROWS: usize = 64;
+
 /// Beginning or end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -68,9 +72,11 @@ pub(crate) struct Search<'a> {
     pub step: u64,
     /// It is not before.
     pub first: u64,
+    /// Whether it is one of the labels that networks know the scores of.
+    pub by_networks: bool,
     /// Start of the score that reached the threshold, of an offset the end of the last one.
     pub reference: u64,
-    /// What is not before it is not known yet.
+    /// What is not before it is not known yet, or does not count any more.
     pub now: u64,
     pub scores: &'a History,
 }
@@ -130,15 +136,15 @@ impl Placing {
 
     /// Networks for scores `step` nanoseconds apart: of each layer the weight `[outs, ins]`, row after row, and the bias `[outs]`.
     ///
-    /// `None` where layers do not fit each other, the first takes no even number of scores beside what is told, or the last has
-    /// more than one row.
+    /// `None` where layers do not fit each other, one has more than 64 rows, the first does not take 2 to 32 scores, an even number,
+    /// beside what is told, or the last has more than one row.
     pub fn new(step: u64, onset: Layers, offset: Layers) -> Option<Placing> {
         Some(Placing { step, onset: Network::new(onset)?, offset: Network::new(offset)? })
     }
 
     /// Whether scores come as the networks know them.
     pub(crate) fn fits(&self, scores: &History) -> bool {
-        scores.step().abs_diff(self.step) <= self.step / 64
+        !scores.is_empty() && scores.step().abs_diff(self.step) <= self.step / 64
     }
 
     /// The moment that is taken, of `edges` in the order of time.
@@ -151,7 +157,8 @@ impl Placing {
         let first = search.first.max(search.reference.saturating_sub(kind.back()));
         let first = first.max(search.now.saturating_sub(LONGEST));
         let from = edges.partition_point(|edge| edge.at < first);
-        let mut input = vec![0.0; network.layers.first()?.ins];
+        let mut input = [0.0; MOST_INPUTS];
+        let input = input.get_mut(..network.layers.first()?.ins)?;
         let mut best: Option<(f32, u64)> = None;
         for (place, edge) in (from..known).filter_map(|place| Some((place, edges.get(place)?))) {
             let strength = kind.own(edge);
@@ -161,9 +168,9 @@ impl Placing {
             if strength.is_nan() || strength < FAINTEST || around.any(|other| kind.own(other) > strength) {
                 continue;
             }
-            tell(kind, edges, edge, search, &mut input);
-            let value = network.value(&input);
-            if best.is_none_or(|(most, _)| value > most) {
+            tell(kind, edges, edge, search, input);
+            let value = network.value(input);
+            if !value.is_nan() && best.is_none_or(|(most, _)| value > most) {
                 best = Some((value, edge.at));
             }
         }
@@ -191,8 +198,9 @@ fn tell(kind: Kind, edges: &VecDeque<Edge>, edge: &Edge, search: &Search, input:
     ]);
     let around = (track.len() / 2) as i64;
     let middle = search.scores.place(edge.at);
+    let newest = search.scores.place(search.now.saturating_sub(search.scores.step()));
     for (value, place) in track.iter_mut().zip(middle - around..) {
-        let score = search.scores.at(place).filter(|score| !score.is_nan()).unwrap_or(LEAST);
+        let score = search.scores.at(place.min(newest)).filter(|score| !score.is_nan()).unwrap_or(LEAST);
         let score = score.clamp(LEAST, 1.0 - LEAST);
         *value = (score / (1.0 - score)).ln() / SCALE;
     }
@@ -207,7 +215,8 @@ impl Network {
         let mut made = Vec::with_capacity(layers.len());
         for (weight, bias) in layers {
             let ins = weight.len().checked_div(bias.len())?;
-            let fits = outs.map_or(ins > TOLD && (ins - TOLD).is_multiple_of(2), |outs| outs == ins);
+            let even = (TOLD + 2..=MOST_INPUTS).contains(&ins) && (ins - TOLD).is_multiple_of(2);
+            let fits = outs.map_or(even, |outs| outs == ins) && bias.len() <= MOST_ROWS;
             if !fits || weight.len() != ins * bias.len() {
                 return None;
             }
@@ -219,17 +228,17 @@ impl Network {
 
     /// The one value that its last layer gives.
     fn value(&self, input: &[f32]) -> f32 {
-        let mut values = input.to_vec();
+        let (mut values, mut sums) = ([0.0; MOST_ROWS], [0.0; MOST_ROWS]);
+        values[..input.len()].copy_from_slice(input);
         for (place, layer) in self.layers.iter().enumerate() {
-            let rows = layer.weight.chunks_exact(layer.ins.max(1)).zip(&layer.bias);
-            let sums = rows.map(|(row, bias)| bias + crate::score::dot(row, &values));
-            values = if place + 1 == self.layers.len() {
-                sums.collect()
-            } else {
-                sums.map(|sum| sum.max(0.0)).collect()
-            };
+            let rows = layer.weight.chunks_exact(layer.ins).zip(&layer.bias);
+            for (sum, (row, bias)) in sums.iter_mut().zip(rows) {
+                let value = bias + crate::score::dot(row, &values[..layer.ins]);
+                *sum = if place + 1 == self.layers.len() { value } else { value.max(0.0) };
+            }
+            std::mem::swap(&mut values, &mut sums);
         }
-        values.first().copied().unwrap_or(f32::NEG_INFINITY)
+        values[0]
     }
 }
 
@@ -246,7 +255,7 @@ mod tests {
     }
 
     fn search(scores: &History) -> Search<'_> {
-        Search { step: 0, first: 0, reference: 4_000 * MS, now: 4_080 * MS, scores }
+        Search { step: 0, first: 0, by_networks: true, reference: 4_000 * MS, now: 4_080 * MS, scores }
     }
 
     fn edges(some: &[(u64, f32)]) -> VecDeque<Edge> {
@@ -279,6 +288,7 @@ mod tests {
     fn only_the_strongest_nearby_is_a_moment_and_none_that_is_faint_or_no_number() {
         let scores = History::default();
         let placing = Placing::new(80 * MS, looks_at(0, -1.0), looks_at(0, 1.0)).unwrap();
+        assert!(!placing.fits(&scores));
         let taken = |some: &[(u64, f32)]| {
             placing.place(Kind::Onset, &edges(some), &search(&scores)).map(|at| at / MS)
         };
@@ -297,5 +307,10 @@ mod tests {
         assert!(made(&[(4, TOLD + 8), (1, 4)]));
         assert!(!made(&[(4, TOLD + 7), (1, 4)]) && !made(&[(4, TOLD + 8), (1, 3)]));
         assert!(!made(&[(4, TOLD + 8)]) && !made(&[]) && !made(&[(0, 9)]));
+        assert!(
+            made(&[(64, TOLD + 32), (1, 64)])
+                && !made(&[(65, TOLD + 32), (1, 65)])
+                && !made(&[(1, TOLD + 34)])
+        );
     }
 }

@@ -52,7 +52,8 @@ pub enum Standing {
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
 ///   the start of the first sample below: the sound had left the window by then; or, where samples are at most 120 ms
 ///   apart, where the score falls most steeply between the last sample at the onset threshold (or the first after a
-///   pause) and that one, moved to where the sound itself ends ([`Edges`]). It is never shorter than `min_duration`, nor than
+///   pause) and that one, moved to where the sound itself ends ([`Edges`], also before that sample), by what is known 0.56 s
+///   after it. It is never shorter than `min_duration`, nor than
 ///   the sample that its onset lies in.
 #[derive(Debug)]
 pub struct Tracker {
@@ -64,6 +65,8 @@ pub struct Tracker {
     /// Where this label's last event ended: the next one does not begin before.
     free_from: u64,
     steps: Steps,
+    /// Networks know the scores of this label.
+    placed: bool,
     history: History,
 }
 
@@ -78,7 +81,7 @@ enum Phase {
     /// It was announced.
     Active(Open),
     /// It was announced, and has not been heard since.
-    Fading(Open, u64),
+    Fading(Open, Pause),
 }
 
 /// What is heard.
@@ -101,6 +104,18 @@ struct Heard {
     level: Option<f32>,
 }
 
+/// Where an event may have ended.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    /// Start of the first sample below the offset threshold.
+    since: u64,
+    /// What was known [`SETTLED`] later says that it ended here.
+    ended: Option<u64>,
+}
+
+/// So long after a score fell all is known that says where, in nanoseconds: an offset does not depend on how long a pause may be.
+const SETTLED: u64 = 560_000_000;
+
 /// An event that was announced.
 #[derive(Debug)]
 struct Open {
@@ -116,7 +131,7 @@ impl Tracker {
     /// A tracker that has heard nothing yet.
     pub fn new(rule: Rule, label: Arc<Label>, index: usize, channel: i32) -> Tracker {
         let (phase, steps, history) = (Phase::Silent, Steps::default(), History::default());
-        Tracker { rule, label, index, channel, phase, free_from: 0, steps, history }
+        Tracker { rule, label, index, channel, phase, free_from: 0, steps, placed: false, history }
     }
 
     /// Takes the next score; gives what it changes.
@@ -137,7 +152,9 @@ impl Tracker {
         let goes_on = score >= self.rule.offset && !beaten;
         let near = goes_on && sample.standing == Standing::Free;
         self.steps.push(span, sample.raw);
-        self.history.push(span, sample.raw);
+        if self.placed {
+            self.history.push(span, sample.raw);
+        }
         let (phase, change) = match std::mem::replace(&mut self.phase, Phase::Silent) {
             Phase::Silent if begins => self.begin(Heard::begin(sample, self.free_from), sample, edges, ids),
             Phase::Silent if near => (Phase::Near(Heard::begin(sample, self.free_from)), None),
@@ -148,8 +165,8 @@ impl Tracker {
             Phase::Active(open) if goes_on => self.stay(open, sample, begins, update_interval),
             // A pause is over: it ends later than that.
             Phase::Fading(open, _) if goes_on => self.stay(open, sample, true, update_interval),
-            Phase::Active(open) => self.fade(open, span.start, sample, edges),
-            Phase::Fading(open, since) => self.fade(open, since, sample, edges),
+            Phase::Active(open) => self.fade(open, Pause { since: span.start, ended: None }, sample, edges),
+            Phase::Fading(open, pause) => self.fade(open, pause, sample, edges),
         };
         self.phase = phase;
         change
@@ -162,8 +179,8 @@ impl Tracker {
         let (open, offset) = match std::mem::replace(&mut self.phase, Phase::Silent) {
             Phase::Silent | Phase::Near(_) | Phase::Rising(_) => return None,
             Phase::Active(open) => (open, at),
-            Phase::Fading(open, since) => {
-                let offset = self.fell(&open, since, edges, at).min(at);
+            Phase::Fading(open, pause) => {
+                let offset = self.fell(&open, pause, edges, at).min(at);
                 (open, offset)
             }
         };
@@ -181,7 +198,22 @@ impl Tracker {
     /// Scores mean something else from now on.
     pub(crate) fn rescale(&mut self) {
         self.steps.cut();
-        self.history.clear();
+        self.history.cut();
+    }
+
+    /// Whether onsets and offsets are placed by the networks of [`Edges`], where it has some: they know calibrated scores of
+    /// text.
+    pub fn set_placed(&mut self, placed: bool) {
+        if placed != self.placed {
+            self.history.cut();
+        }
+        self.placed = placed;
+    }
+
+    /// It begins to listen in the middle of a stream, at `at`: nothing begins before.
+    pub(crate) fn join(&mut self, at: u64) {
+        self.free_from = at;
+        self.history.cut();
     }
 
     /// Follows another rule from now on, at another place of the list; what is active stays.
@@ -235,6 +267,7 @@ impl Tracker {
         let edge = edges.onset(&Search {
             step: heard.onset,
             first: first.max(self.free_from),
+            by_networks: self.placed,
             reference: sample.span.start,
             now: sample.span.end,
             scores: &self.history,
@@ -290,28 +323,34 @@ impl Tracker {
         Heard { fall: falling(heard.fall, step), ..heard }
     }
 
-    fn fade(&mut self, open: Open, since: u64, sample: &Sample, edges: &Edges) -> (Phase, Option<Change>) {
+    fn fade(&mut self, open: Open, pause: Pause, sample: &Sample, edges: &Edges) -> (Phase, Option<Change>) {
+        let Pause { since, ended } = pause;
         let step = self.steps.whole().filter(|step| open.heard.may_end(step, since));
         let heard = Heard { fall: falling(open.heard.fall, step), ..open.heard };
         let open = Open { heard, score: sample.score, at: sample.span.end, ..open };
-        if sample.span.next().saturating_sub(since) < self.rule.hold_time {
-            return (Phase::Fading(open, since), None);
+        let (next, end) = (sample.span.next(), sample.span.end);
+        let over = next.saturating_sub(since) >= self.rule.hold_time;
+        let settled = ended.is_none() && (over || next.saturating_sub(since) >= SETTLED);
+        let ended = if settled { Some(self.fell(&open, pause, edges, end)) } else { ended };
+        if !over {
+            return (Phase::Fading(open, Pause { since, ended }), None);
         }
         let beaten = sample.standing == Standing::Beaten;
         let reason = if beaten { EndReason::Group } else { EndReason::Quiet };
-        let offset = self.fell(&open, since, edges, sample.span.end);
-        let change = self.close(open, offset, reason);
+        let change = self.close(open, ended.unwrap_or(since), reason);
         (Phase::Silent, Some(change))
     }
 
-    /// Where an event ended that is below the offset threshold since `since`, by what is known at `now`.
-    fn fell(&self, open: &Open, since: u64, edges: &Edges, now: u64) -> u64 {
+    /// Where an event ended that is in a pause, by what is known at `now`.
+    fn fell(&self, open: &Open, pause: Pause, edges: &Edges, now: u64) -> u64 {
+        let Pause { since, ended: None } = pause else { return pause.ended.unwrap_or(pause.since) };
         let late = self.steps.open().filter(|step| open.heard.may_end(step, since));
         let fall = late.fold(open.heard.fall, |best, step| falling(best, Some(step)));
         let fell = fall.map_or(since, |step| step.at.start);
         let search = Search {
             step: fell,
             first: open.heard.floor,
+            by_networks: self.placed,
             reference: open.heard.sure.saturating_add(self.history.step()),
             now,
             scores: &self.history,

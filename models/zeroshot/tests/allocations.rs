@@ -5,10 +5,13 @@ mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 
 use common::{SECOND, span};
 use listen_package::Clap;
-use listen_zeroshot::{Detector, LabelList, MatchOptions, Matcher, Settings, Smoothing, Table, TextSpace};
+use listen_zeroshot::{
+    Detector, LabelList, MatchOptions, Matcher, Placing, Settings, Smoothing, Table, TextSpace,
+};
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
@@ -53,7 +56,9 @@ fn a_window_without_a_change_takes_no_memory() {
         default_offset_threshold: 0.8,
         default_smoothing: None,
     };
-    let space = TextSpace { clap, background: None, placing: None };
+    let layers = || vec![(vec![1.0; 9], vec![0.0])];
+    let placing = Placing::new(SECOND, layers(), layers()).map(Arc::new);
+    let space = TextSpace { clap, background: None, placing };
     for smoothing in [Smoothing::None, Smoothing::Ema { tau: SECOND }, Smoothing::Mean { over: 5 * SECOND }] {
         let matcher = Matcher::new(&mut table, &space, labels.clone(), &MatchOptions::default()).unwrap();
         let mut detector =

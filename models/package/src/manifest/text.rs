@@ -63,7 +63,7 @@ pub struct Calibration {
 pub struct Placing {
     /// A safetensors file: for `onset` and `offset` the layers `onset.0.weight`, `onset.0.bias` and so on.
     pub file: String,
-    /// Mel frames from one score to the next, as they learnt them.
+    /// Mel frames from one score to the next, as they learnt them: 60 to 120 ms.
     pub step_frames: u32,
 }
 

@@ -8,9 +8,6 @@ use crate::{Clap, EncoderKind, Manifest};
 /// Longest text that a tower is given, in tokens.
 const MAX_TOKENS: u32 = 1 << 16;
 
-/// Most mel frames between scores that onsets and offsets are placed by.
-const MAX_STEP: u32 = 1000;
-
 impl Manifest {
     pub(super) fn check_text(&self) -> Check {
         let Some(clap) = &self.clap else {
@@ -32,9 +29,17 @@ impl Manifest {
         )?;
         check_scores(clap)?;
         if let Some(placing) = &clap.placing {
-            let front_end = self.front_end().is_some();
-            must(front_end, "clap.placing", "absent, as `frontend.kind` is in_graph", "there")?;
-            within("clap.placing.step_frames", 1, MAX_STEP, placing.step_frames)?;
+            let front_end = self.front_end();
+            must(front_end.is_some(), "clap.placing", "absent, as `frontend.kind` is in_graph", "there")?;
+            let samples =
+                |f: &listen_features::FrontEnd| f64::from(f.hop_length) * f64::from(placing.step_frames);
+            let ms = front_end.map_or(0.0, |f| 1e3 * samples(f) / f64::from(f.sample_rate.max(1)));
+            must(
+                (60.0..=120.0).contains(&ms),
+                "clap.placing.step_frames",
+                "a step of 60 to 120 ms",
+                format_args!("{} ({ms} ms)", placing.step_frames),
+            )?;
         }
         check_prompts(clap)?;
         self.check_tower()?;

@@ -102,7 +102,16 @@ fn tables_that_disagree_with_the_manifest() {
                 copy.file("placing", tensor("onset.0.weight", &[1, 8], &[1.0; 8]));
                 copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
             },
-            "DIR/placing: tensor `onset.0.weight` must be [any, 5 + 2 n], at most 133 columns, found [1, 8]",
+            "DIR/placing: tensor `onset.0.weight` must be [any, 5 + 2 n], at most 37 columns, found [1, 8]",
+        ),
+        (
+            "a network of 65 rows",
+            "tiny-tokens",
+            |copy| {
+                copy.file("placing", tensor("onset.0.weight", &[65, 9], &[1.0; 585]));
+                copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
+            },
+            "DIR/placing: tensor `onset.0.weight` must be at most 64 rows, found 65",
         ),
         (
             "a network without a bias",

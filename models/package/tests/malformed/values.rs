@@ -266,7 +266,7 @@ fn values_that_are_wrong_or_disagree() {
             "a step of no frames",
             "tiny-tokens",
             set!("clap.placing", {"file": "background.safetensors", "step_frames": 0}),
-            "`clap.placing.step_frames` must be 1 to 1000, found 0",
+            "`clap.placing.step_frames` must be a step of 60 to 120 ms, found 0 (0 ms)",
         ),
         (
             "a threshold above 1",
