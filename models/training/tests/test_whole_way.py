@@ -1,7 +1,9 @@
 """A folder of your own becomes a package: the whole way in miniature, on sounds made here."""
 
 import csv
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -212,16 +214,72 @@ def test_a_package_of_another_size_is_refused_by_both_sizes(made):
         revive.student(config.Audio(**AUDIO | {"trunk": 40}), made / "package")
 
 
+def placed(folder, copy):
+    """A copy of a package with networks that place events, and those."""
+    from listen_training import placing, settle
+
+    shutil.copytree(folder, copy)
+    rng, told = np.random.default_rng(6), placing.TOLD + 2 * placing.AROUND
+    layers = lambda: [[rng.normal(size=(a, b)), rng.normal(size=a)] for a, b in ((3, told), (1, 3))]
+    networks = placing.Placing([layers(), layers()])
+    settle.write(copy, settle.result_of(copy), networks)
+    return networks
+
+
+def test_networks_are_put_into_a_package_that_is_there(made, tmp_path):
+    from listen_training import settle
+
+    networks = placed(made / "package", tmp_path / "placed")
+    manifest = json.loads((tmp_path / "placed" / "manifest.json").read_text())
+    pytest.importorskip("jsonschema").validate(manifest, json.loads(SCHEMA.read_text()))
+    for file, sum in manifest["sha256"].items():
+        assert hashlib.sha256((tmp_path / "placed" / file).read_bytes()).hexdigest() == sum
+    again = settle.opened(tmp_path / "placed")
+    assert np.allclose(again.networks[1][0][0], networks.networks[1][0][0], atol=2e-3)
+    assert settle.opened(made / "package") is None
+    assert not list((tmp_path / "placed").glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("manifest.json", "manifest.json is not there"), ("clap", "has no clap.calibration")],
+)
+def test_settle_says_what_it_expected(made, tmp_path, missing, said):
+    folder = tmp_path / "package"
+    shutil.copytree(made / "package", folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest.pop(missing, None)
+    (folder / "manifest.json").unlink() if missing == "manifest.json" else (folder / "manifest.json").write_text(
+        json.dumps(manifest)
+    )
+    command = [sys.executable, "-m", "listen_training.settle", str(folder), "--data", str(made)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_settle_needs_more_sounds_than_three_sites_have(made, tmp_path):
+    folder = tmp_path / "package"
+    shutil.copytree(made / "package", folder)
+    command = [sys.executable, "-m", "listen_training.settle", str(folder), "--data", str(made), "--keep-thresholds"]
+    command += ["--config", str(made / "config.toml"), "--work", str(made / "package.work")]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 1 and "expected 200 onsets and offsets" in done.stderr, done.stderr
+
+
 def test_a_site_adapts_a_package_to_its_sounds_and_keeps_its_words(made):
-    from listen_training import package
+    networks = placed(made / "package", made / "settled")
+    from listen_training import package, settle
 
     text = CONFIG.replace('id = "miniature"', 'id = "adapted"').split("[captions]")[0]
-    (made / "adapt.toml").write_text(text.replace("steps = 30", 'steps = 20\nweight_stay = 1.0\nstart = "package"'))
+    (made / "adapt.toml").write_text(text.replace("steps = 30", 'steps = 20\nweight_stay = 1.0\nstart = "settled"'))
     command = [sys.executable, "-m", "listen_training", "--config", str(made / "adapt.toml"), "--data", str(made)]
     done = subprocess.run([*command, "--out", str(made / "adapted")], cwd=HERE, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     old, new = made / "package", made / "adapted"
-    assert json.loads((new / "manifest.json").read_text())["id"] == "adapted"
+    manifest = json.loads((new / "manifest.json").read_text())
+    assert manifest["id"] == "adapted" and manifest["clap"]["placing"]["step_frames"] == 8
+    kept = settle.opened(new).networks
+    assert all(np.allclose(kept[k][1][0], networks.networks[k][1][0], atol=2e-3) for k in (0, 1))
     assert (new / "text.onnx").read_bytes() == (old / "text.onnx").read_bytes()
     assert (new / "encoder.onnx").read_bytes() != (old / "encoder.onnx").read_bytes()
     mel = np.random.default_rng(0).normal(-9, 4, (1, 288, 80)).astype(np.float32)
