@@ -68,6 +68,7 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
         calibrate.take(result, json.loads(Path(cfg.package.settings).read_text())["settings"])
         learnt = fit()
     else:
+        result.a, result.b = calibrate.SLOPE, -calibrate.SLOPE * calibrate.CUTS[1]
         tune = lambda learnt: calibrate.settle(result, runner, played, strange_sound, vectors, learnt)
         learnt, tried = settle.settled(fit, tune, result)
         (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")

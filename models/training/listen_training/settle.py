@@ -80,7 +80,10 @@ def opened(folder):
 
 
 def write(folder, result, learnt):
-    """Puts the networks and the thresholds of `result` into a package that is there; the manifest comes last."""
+    """Puts the networks and the thresholds of `result` into a package that is there; the manifest comes last.
+
+    What is broken off between the two files leaves a package that does not open until it is done again.
+    """
     folder = Path(folder)
     part = folder / f"{FILE}.part"
     learnt.save(part)
@@ -130,7 +133,8 @@ def main():
     main_name = data.main_set(audio.read_index(args.data))
     main_labels = sorted({k for k, row in zip(clips.labels, clips.rows, strict=True) if row.set == main_name})
     for role, some in (("train", clips), ("val", val)):
-        if not any(row.set == main_name for row in some.rows) and (role == "train" or not args.keep_thresholds):
+        there = any(k in main_labels and row.set == main_name for k, row in zip(some.labels, some.rows, strict=True))
+        if not there and (role == "train" or not args.keep_thresholds):
             raise SystemExit(
                 f"settle: {args.data / 'index.csv'}: expected rows of role {role} in the set {main_name!r}"
             )

@@ -44,8 +44,8 @@ struct Channel {
     smoother: Smoother,
     trackers: Vec<Tracker>,
     edges: Edges,
-    /// End of the last window.
-    end: u64,
+    /// End of the last window, if something goes on from there.
+    end: Option<u64>,
 }
 
 /// What a detector has done so far: `started = ended + active`.
@@ -148,6 +148,7 @@ impl Detector {
             trackers.iter_mut().for_each(Tracker::reset);
             edges.clear();
             channel.smoother.reset();
+            channel.end = None;
         }
     }
 
@@ -161,7 +162,7 @@ impl Detector {
         let comparable = matcher.kind() == self.matcher.kind() && matcher.dim() == self.matcher.dim();
         if !comparable {
             for channel in &mut self.channels {
-                let end = channel.end;
+                let end = channel.end.unwrap_or(0);
                 let Channel { trackers, edges, .. } = channel;
                 changes.extend(trackers.iter_mut().filter_map(|tracker| {
                     let ended = tracker.end(end, edges, EndReason::Reconfigured);
@@ -181,15 +182,16 @@ impl Detector {
                 let kept = from[index].and_then(|place| old[place].take());
                 let mut tracker = kept.unwrap_or_else(|| {
                     let mut tracker = Tracker::new(*rule, label.clone(), index, channel.number);
-                    tracker.join(channel.end);
+                    channel.end.into_iter().for_each(|end| tracker.join(end));
                     tracker
                 });
                 tracker.set_rule(*rule, label.clone(), index);
                 tracker.set_placed(matcher.is_placed(index));
                 channel.trackers.push(tracker);
             }
-            let (gone, edges) = (old.into_iter().flatten(), &channel.edges);
-            let ended = |mut tracker: Tracker| tracker.end(channel.end, edges, EndReason::LabelRemoved);
+            // Without an end nothing is active.
+            let (gone, edges, end) = (old.into_iter().flatten(), &channel.edges, channel.end.unwrap_or(0));
+            let ended = |mut tracker: Tracker| tracker.end(end, edges, EndReason::LabelRemoved);
             changes.extend(gone.filter_map(ended));
             channel.smoother.remap(&from, matcher.kind().lowest());
             channel.smoother.set(smoothing);
@@ -269,7 +271,7 @@ impl Detector {
     ) {
         let place = self.channel(number);
         let channel = &mut self.channels[place];
-        channel.end = span.end;
+        channel.end = Some(span.end);
         self.raw.copy_from_slice(&self.scores);
         channel.smoother.push(span, &mut self.scores);
         self.counts.windows += 1;
@@ -348,14 +350,13 @@ impl Detector {
             .map(|(index, (label, rule))| {
                 let mut tracker = Tracker::new(*rule, label.clone(), index, number);
                 tracker.set_placed(self.matcher.is_placed(index));
-                tracker.reset();
                 tracker
             })
             .collect();
         let smoother = Smoother::new(self.smoothing());
         let mut edges = Edges::default();
         edges.place_by(self.matcher.placing().cloned());
-        self.channels.push(Channel { number, smoother, trackers, edges, end: 0 });
+        self.channels.push(Channel { number, smoother, trackers, edges, end: None });
         self.channels.len() - 1
     }
 }

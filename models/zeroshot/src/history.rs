@@ -8,7 +8,7 @@ use crate::event::Span;
 const KEPT: usize = 160;
 
 /// The last scores of one label, as they were before smoothing, one a step.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct History {
     scores: VecDeque<f32>,
     /// Start of the last one.
@@ -16,6 +16,16 @@ pub(crate) struct History {
     step: u64,
     /// There were others before the first of them, or may have been.
     cut: bool,
+    /// The next one is the first that is heard.
+    begins: bool,
+    /// Start of the first that was heard.
+    begun: Option<u64>,
+}
+
+impl Default for History {
+    fn default() -> History {
+        History { scores: VecDeque::new(), last: 0, step: 0, cut: false, begins: true, begun: None }
+    }
 }
 
 impl History {
@@ -38,6 +48,9 @@ impl History {
         }
         self.add(score);
         (self.last, self.step) = (span.start, span.step);
+        if std::mem::take(&mut self.begins) {
+            self.begun = Some(span.start);
+        }
     }
 
     fn add(&mut self, score: f32) {
@@ -51,13 +64,19 @@ impl History {
     /// Forgets all: a stream begins.
     pub fn clear(&mut self) {
         self.scores.clear();
-        self.cut = false;
+        (self.cut, self.begins, self.begun) = (false, true, None);
+    }
+
+    /// Forgets all: it is listened for from here on, in the middle of a stream.
+    pub fn join(&mut self) {
+        self.scores.clear();
+        (self.cut, self.begins, self.begun) = (true, true, None);
     }
 
     /// Forgets all in the middle of a stream.
     pub fn cut(&mut self) {
         self.scores.clear();
-        self.cut = true;
+        (self.cut, self.begins, self.begun) = (true, false, None);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -69,10 +88,9 @@ impl History {
         self.step
     }
 
-    /// Whether the stream's first score begins at `at`.
+    /// Whether the first score that was heard begins at `at`: what was before is not known.
     pub fn begins_at(&self, at: u64) -> bool {
-        let count = (self.scores.len() as u64).saturating_sub(1);
-        !self.cut && at.abs_diff(self.last.saturating_sub(count * self.step)) <= self.step / 4
+        self.begun.is_some_and(|begun| at.abs_diff(begun) <= self.step / 4)
     }
 
     /// The place of the score that begins nearest to `at` (of two the later), from 0 for the oldest; it may lie before or behind
@@ -134,6 +152,7 @@ mod tests {
         let oldest = (1000 - KEPT as u64) as f32 * 80.0;
         assert_eq!((history.at(0), history.at(-1)), (Some(oldest), Some(oldest)));
         assert_eq!(history.place(999 * 80 * MS), KEPT as i64 - 1);
+        assert!(history.begins_at(0) && !history.begins_at((1000 - KEPT as u64) * 80 * MS));
         let memory = history.scores.capacity();
         assert!(memory < 2 * KEPT, "{memory}");
     }

@@ -52,8 +52,8 @@ pub enum Standing {
 /// * It **ends** when it was below the offset threshold for `hold_time` (each sample counts for its step). Its offset is
 ///   the start of the first sample below: the sound had left the window by then; or, where samples are at most 120 ms
 ///   apart, where the score falls most steeply between the last sample at the onset threshold (or the first after a
-///   pause) and that one, moved to where the sound itself ends ([`Edges`], also before that sample), by what is known 0.56 s
-///   after it. It is never shorter than `min_duration`, nor than
+///   pause) and that one, moved to where the sound itself ends ([`Edges`], also before that sample), by what is known 0.53 s
+///   (or `hold_time`, if that is less) after it. It is never shorter than `min_duration`, nor than
 ///   the sample that its onset lies in.
 #[derive(Debug)]
 pub struct Tracker {
@@ -109,12 +109,13 @@ struct Heard {
 struct Pause {
     /// Start of the first sample below the offset threshold.
     since: u64,
-    /// What was known [`SETTLED`] later says that it ended here.
+    /// What was known [`SETTLED`] later, or at its end, says that it ended here.
     ended: Option<u64>,
 }
 
-/// So long after a score fell all is known that says where, in nanoseconds: an offset does not depend on how long a pause may be.
-const SETTLED: u64 = 560_000_000;
+/// So long after a score fell all is known that says where, in nanoseconds: where an event ended does not depend on how long a
+/// pause may be, unless that is shorter. No multiple of a usual step, as times are rounded: at 80 ms it is seven of them.
+const SETTLED: u64 = 530_000_000;
 
 /// An event that was announced.
 #[derive(Debug)]
@@ -204,7 +205,7 @@ impl Tracker {
     /// Whether onsets and offsets are placed by the networks of [`Edges`], where it has some: they know calibrated scores of
     /// text.
     pub fn set_placed(&mut self, placed: bool) {
-        if placed != self.placed {
+        if self.placed && !placed {
             self.history.cut();
         }
         self.placed = placed;
@@ -213,7 +214,7 @@ impl Tracker {
     /// It begins to listen in the middle of a stream, at `at`: nothing begins before.
     pub(crate) fn join(&mut self, at: u64) {
         self.free_from = at;
-        self.history.cut();
+        self.history.join();
     }
 
     /// Follows another rule from now on, at another place of the list; what is active stays.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::SECOND;
 use listen_package::Clap;
 use listen_zeroshot::{
-    Change, Detector, Edge, LabelList, Layers, MatchOptions, Matcher, Placing, ScoreKind, Settings,
-    Smoothing, Span, Table, TextSpace,
+    Change, Detector, Edge, EndReason, LabelList, Layers, MatchOptions, Matcher, Placing, ScoreKind,
+    Settings, Smoothing, Span, Table, TextSpace,
 };
 
 const FRAME: u64 = SECOND * 8 / 100;
@@ -146,4 +146,49 @@ fn an_event_in_a_pause_ends_where_it_was_placed_also_when_scores_mean_something_
     let other = matcher("dog", ScoreKind::Cosine, true);
     changes.extend(placed.replace(other, settings(3 * SECOND)).unwrap());
     assert_eq!(times(&changes, 0), [3_900, 7_600]);
+}
+
+#[test]
+fn after_a_jump_back_another_label_begins_where_it_is_heard() {
+    let mut placed = detector(ScoreKind::Calibrated, true, SECOND / 2);
+    let mut changes = push(&mut placed, 0, 0..1_000, 0..0, [&[], &[]]);
+    placed.end_all(80 * SECOND, EndReason::Flush, &mut changes);
+    changes
+        .extend(placed.replace(matcher("siren", ScoreKind::Calibrated, true), settings(SECOND / 2)).unwrap());
+    changes
+        .extend(placed.replace(matcher("dog", ScoreKind::Calibrated, true), settings(SECOND / 2)).unwrap());
+    changes.extend(push(&mut placed, 0, 0..200, 50..100, [&[2_500], &[7_000]]));
+    assert_eq!(times(&changes, 0), [2_500, 7_000]);
+}
+
+#[test]
+fn a_sound_that_goes_on_when_its_label_joins_begins_there() {
+    let mut placed =
+        Detector::new(matcher("siren", ScoreKind::Calibrated, true), settings(SECOND / 2)).unwrap();
+    let mut changes = push(&mut placed, 0, 0..60, 50..100, [&[3_000], &[]]);
+    changes
+        .extend(placed.replace(matcher("dog", ScoreKind::Calibrated, true), settings(SECOND / 2)).unwrap());
+    changes.extend(push(&mut placed, 0, 60..200, 50..100, [&[4_850], &[7_900]]));
+    assert_eq!(times(&changes, 0), [4_800, 7_900]);
+}
+
+#[test]
+fn rounded_times_change_nothing() {
+    // Times are a nanosecond early or late.
+    let mut placed = detector(ScoreKind::Calibrated, true, 3 * SECOND);
+    let mut changes = Vec::new();
+    for k in 0..300u64 {
+        let at = |frame: u64| frame * FRAME - (frame % 3 == 1) as u64 + (frame % 3 == 2) as u64;
+        let edges = (8 * k..8 * k + 8).map(|frame| Edge {
+            at: frame * 10 * MS,
+            onset: if frame == 250 { 1.0 } else { 0.05 },
+            offset: if frame == 700 || frame == 858 { 1.0 + frame as f32 } else { 0.05 },
+        });
+        placed.push_edges(-1, edges);
+        let embedding = if (50..100).contains(&k) { [1.0, 0.0, 0.0] } else { [0.0, 0.0, 1.0] };
+        let span = Span::new(at(k), at(k + 1), at(k + 1) - at(k));
+        placed.push(span, -1, None, &embedding, &mut changes).unwrap();
+    }
+    // 8.58 s is more than 0.56 s after the score fell, at 8 s.
+    assert_eq!(times(&changes, 0), [2_500, 7_000]);
 }

@@ -261,7 +261,6 @@ fn times_of(min_duration: u64, scores: &[f32], raw: &[f32], edges: &Edges) -> Ve
     let rule = Rule { onset: 0.8, offset: 0.1, min_duration, hold_time: SECOND / 2 };
     let mut tracker = tracker(rule);
     tracker.set_placed(true);
-    tracker.reset();
     let mut ids = EventIds::From(1);
     let mut told = Vec::new();
     for (k, (score, raw)) in scores.iter().zip(raw).enumerate() {
