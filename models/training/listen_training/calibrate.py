@@ -16,7 +16,7 @@ class Result:
     scale: float
     bias: float
     a: float = 1.5
-    b: float = -4.0
+    b: float = -3.0
     min_std: float = 0.05
     threshold: float = 0.5
     offset_threshold: float = 0.3

@@ -57,18 +57,16 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
         float(student.bias.detach()),
         templates=templates,
     )
-    seen = [w for w, r in zip(val.waves, val.rows, strict=True) if r.set == main_name]
-    names = [labels.index(r.label.replace("_", " ")) for r in val.rows if r.set == main_name]
-    played = scenes.make(seen, names, cfg.package.scenes, rng, mixer)
+    played = scenes.make(*settle.of_set(val, labels, main_name), cfg.package.scenes, rng, mixer)
     strange_sound = [scenes.unrelated(mixer, rng, 300) for _ in range(cfg.package.unrelated_streams)]
     # What a site has is too little to learn that from.
     begun = settle.opened(cfg.audio.start) if revive.is_package(cfg.audio.start) else None
-    fit = lambda: begun or learnt_from(runner, result, vectors, labels, clips, main_name, mixer, rng, cfg)
+    shown = settle.of_set(clips, labels, main_name)
+    fit = lambda: begun or settle.learn(runner, result, vectors, *shown, mixer, rng, cfg.package.placed, cfg.seed)
     if cfg.package.settings:
         calibrate.take(result, json.loads(Path(cfg.package.settings).read_text())["settings"])
         learnt = fit()
     else:
-        result.a, result.b = calibrate.SLOPE, -calibrate.SLOPE * calibrate.CUTS[1]
         tune = lambda learnt: calibrate.settle(result, runner, played, strange_sound, vectors, learnt)
         learnt, tried = settle.settled(fit, tune, result)
         (work / "settings.json").write_text(json.dumps(tried[:200], indent=1) + "\n")
@@ -89,17 +87,6 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     figures["size"] = package.write(out, work / "tokenizer.json", labels, cfg, result)
     check_self(out, runner)
     return figures
-
-
-def learnt_from(runner, result, vectors, labels, clips, main_name, mixer, rng, cfg):
-    """What places events, learnt from scenes of the main set's clips; None where too little of them is heard."""
-    shown = [
-        (wave, labels.index(name))
-        for wave, row in zip(clips.waves, clips.rows, strict=True)
-        if row.set == main_name and (name := row.label.replace("_", " ")) in labels
-    ]
-    waves, numbers = zip(*shown, strict=True)
-    return settle.learn(runner, result, vectors, waves, numbers, mixer, rng, cfg.package.placed, cfg.seed)
 
 
 def check_self(folder, runner):

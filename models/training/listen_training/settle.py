@@ -40,6 +40,17 @@ def learn(runner, result, vectors, clips, labels, mixer, rng, count, seed):
     return placing.learn(heard, seed)
 
 
+def of_set(clips, labels, name):
+    """(waveforms, their numbers in `labels`) of the clips of one set that bear one of the labels."""
+    numbers = {label: k for k, label in enumerate(labels)}
+    found = [
+        (wave, numbers[label])
+        for wave, row in zip(clips.waves, clips.rows, strict=True)
+        if row.set == name and (label := row.label.replace("_", " ")) in numbers
+    ]
+    return [wave for wave, _ in found], [number for _, number in found]
+
+
 def result_of(folder):
     """What a package's manifest says of scores, as `calibrate.Result`."""
     manifest = Path(folder) / "manifest.json"
@@ -132,9 +143,9 @@ def main():
     val = data.load(args.data, "val", names)
     main_name = data.main_set(audio.read_index(args.data))
     main_labels = sorted({k for k, row in zip(clips.labels, clips.rows, strict=True) if row.set == main_name})
+    labels = [names[k] for k in main_labels]
     for role, some in (("train", clips), ("val", val)):
-        there = any(k in main_labels and row.set == main_name for k, row in zip(some.labels, some.rows, strict=True))
-        if not there and (role == "train" or not args.keep_thresholds):
+        if not of_set(some, labels, main_name)[0] and (role == "train" or not args.keep_thresholds):
             raise SystemExit(
                 f"settle: {args.data / 'index.csv'}: expected rows of role {role} in the set {main_name!r}"
             )
@@ -144,26 +155,16 @@ def main():
     made = more.make(work / "rendered", cfg.pool.rendered, words.spoken(words.table()), cfg.pool.workers, cfg.seed)
     draws = np.random.default_rng([cfg.seed, 5])
     mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech=speech, rendered=made)
-    labels = [names[k] for k in main_labels]
     rng = np.random.default_rng([cfg.seed, 6])
     runner = package.Runner(args.package)
     vectors = runner.text(labels, result.templates)
-    own = lambda some: [
-        list(column)
-        for column in zip(
-            *(
-                (wave, labels.index(names[k]))
-                for wave, k, row in zip(some.waves, some.labels, some.rows, strict=True)
-                if row.set == main_name and names[k] in labels
-            ),
-            strict=True,
-        )
-    ]
-    fit = lambda: learn(runner, result, vectors, *own(clips), mix, rng, cfg.package.placed, cfg.seed)
+    fit = lambda: learn(
+        runner, result, vectors, *of_set(clips, labels, main_name), mix, rng, cfg.package.placed, cfg.seed
+    )
     if args.keep_thresholds:
         learnt = fit()
     else:
-        played = scenes.make(*own(val), cfg.package.scenes, rng, mix)
+        played = scenes.make(*of_set(val, labels, main_name), cfg.package.scenes, rng, mix)
         strange = [scenes.unrelated(mix, rng, 300) for _ in range(cfg.package.unrelated_streams)]
         tune = lambda learnt: calibrate.settle(result, runner, played, strange, vectors, learnt)
         learnt, tried = settled(fit, tune, result)

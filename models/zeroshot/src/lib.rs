@@ -28,6 +28,7 @@ mod detector;
 mod edges;
 mod error;
 mod event;
+mod heard;
 mod history;
 mod json;
 mod labels;

@@ -87,6 +87,14 @@ fn detector(score: ScoreKind, placing: bool, hold_time: u64) -> Detector {
     Detector::new(matcher("dog", score, placing), settings(hold_time)).unwrap()
 }
 
+/// Listens for one label after the other.
+fn listen_for(detector: &mut Detector, labels: &[&str]) -> Vec<Change> {
+    let one = |label: &&str| {
+        detector.replace(matcher(label, ScoreKind::Calibrated, true), settings(SECOND / 2)).unwrap()
+    };
+    labels.iter().flat_map(one).collect()
+}
+
 #[test]
 fn moments_long_before_the_score_rises_and_after_it_was_sure_are_taken() {
     for start in [0, 1_764_533_000 * SECOND + 3] {
@@ -131,9 +139,7 @@ fn a_sound_that_is_there_from_the_first_frame_begins_with_it() {
 fn a_label_that_is_listened_for_again_begins_anew() {
     let mut placed = detector(ScoreKind::Calibrated, true, SECOND / 2);
     let mut changes = push(&mut placed, 0, 0..60, 50..100, [&[3_000], &[]]);
-    let other = |labels| matcher(labels, ScoreKind::Calibrated, true);
-    changes.extend(placed.replace(other("siren"), settings(SECOND / 2)).unwrap());
-    changes.extend(placed.replace(other("dog"), settings(SECOND / 2)).unwrap());
+    changes.extend(listen_for(&mut placed, &["siren", "dog"]));
     changes.extend(push(&mut placed, 0, 60..200, 50..100, [&[], &[7_900]]));
     // The first ends where its label was removed, the second does not begin before.
     assert_eq!(times(&changes, 0), [3_000, 4_800, 4_800, 7_900]);

@@ -3,11 +3,17 @@
 use serde_json::json;
 
 use crate::check;
-use crate::common::tensor;
+use crate::common::{Copy, tensor};
 
 /// A safetensors file whose header claims `header` bytes.
 fn claiming(header: u64) -> Vec<u8> {
     [&header.to_le_bytes()[..], b"{}"].concat()
+}
+
+/// Lists a file of networks that place events.
+fn place_by(copy: &mut Copy, bytes: Vec<u8>) {
+    copy.file("placing", bytes);
+    copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
 }
 
 #[test]
@@ -89,37 +95,25 @@ fn tables_that_disagree_with_the_manifest() {
         (
             "networks of no layer",
             "tiny-tokens",
-            |copy| {
-                copy.file("placing", tensor("bank", &[1, 1], &[1.0]));
-                copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
-            },
+            |copy| place_by(copy, tensor("bank", &[1, 1], &[1.0])),
             "DIR/placing: tensor `onset.0.weight` must be there, found only [bank]",
         ),
         (
             "a network that takes an odd number of scores",
             "tiny-tokens",
-            |copy| {
-                copy.file("placing", tensor("onset.0.weight", &[1, 8], &[1.0; 8]));
-                copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
-            },
+            |copy| place_by(copy, tensor("onset.0.weight", &[1, 8], &[1.0; 8])),
             "DIR/placing: tensor `onset.0.weight` must be [any, 5 + 2 n], at most 37 columns, found [1, 8]",
         ),
         (
             "a network of 65 rows",
             "tiny-tokens",
-            |copy| {
-                copy.file("placing", tensor("onset.0.weight", &[65, 9], &[1.0; 585]));
-                copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
-            },
+            |copy| place_by(copy, tensor("onset.0.weight", &[65, 9], &[1.0; 585])),
             "DIR/placing: tensor `onset.0.weight` must be at most 64 rows, found 65",
         ),
         (
             "a network without a bias",
             "tiny-tokens",
-            |copy| {
-                copy.file("placing", tensor("onset.0.weight", &[1, 9], &[1.0; 9]));
-                copy.set("clap.placing", json!({"file": "placing", "step_frames": 8}));
-            },
+            |copy| place_by(copy, tensor("onset.0.weight", &[1, 9], &[1.0; 9])),
             "DIR/placing: tensor `onset.0.bias` must be there, found only [onset.0.weight]",
         ),
         (
