@@ -153,14 +153,17 @@ def evaluate(args, parts):
         f"{who['space']}, plugin {who['plugin']}: {len(task.rows)} clips of {len(task.labels)} labels; kept in {task.work}"
     )
     began, found = time.monotonic(), {"primary": PRIMARY}
+    teacher = bool(args.yamnet) and (args.yamnet / "yamnet_spectra_in.tflite").exists()
     if "classification" in parts:
         found["classification"] = measure.classification(task)
-        if args.yamnet and (args.yamnet / "yamnet_spectra_in.tflite").exists():
+        if teacher:
             found["peers"] = measure.peers(task, args.yamnet)
     if "detection" in parts:
         found["detection"] = measure.detection(task)
     if "alarms" in parts:
         found["alarms"] = measure.false_alarms(task)
+    if teacher and "detection" in parts and "alarms" in parts:
+        found["peer detection"] = measure.peer_detection(task, args.yamnet)
     if "unseen" in parts:
         found["unseen"] = measure.unseen(task, args.unseen or None)
     if "captions" in parts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import alarms, captions, classify, detect, index, scenes, sounds, speed, unrelated, yamnet
+from . import alarms, captions, classify, detect, index, peer, scenes, sounds, speed, unrelated, yamnet
 from .pipeline import Listener
 from .progress import each
 
@@ -99,23 +99,28 @@ def peers(task, teacher):
     return out
 
 
-def detection(task):
-    """{dB: figures of scenes}, each scene scored against lists of ten that together are all labels."""
+def scene_parts(task):
+    """(plans of the scenes of each stream, recordings for backgrounds)."""
     clips, recordings = task.scene_sounds()
-    lists, out = task.lists(), {}
     plans = scenes.plans(clips, task.size.scenes, task.seed, bool(recordings))
     # Several scenes a stream: one process and one load of the model for all of them.
-    parts = [plans[i : i + PER_STREAM] for i in range(0, len(plans), PER_STREAM)]
+    return [plans[i : i + PER_STREAM] for i in range(0, len(plans), PER_STREAM)], recordings
+
+
+def detection(task):
+    """{dB: figures of scenes}, each scene scored against lists of ten that together are all labels."""
+    parts, recordings = scene_parts(task)
+    lists, out, count = task.lists(), {}, sum(map(len, parts))
     for snr in task.size.snrs:
 
         def one(part, snr=snr):
             scene, spans = scenes.stream(part, snr, recordings)
             name = f"scenes-{part[0].number}-{part[-1].number}"
-            heard = detect.hear(task.listener, scene, lists, name, f"{task.data} {name} of {len(plans)} at {snr} dB")
+            heard = detect.hear(task.listener, scene, lists, name, f"{task.data} {name} of {count} at {snr} dB")
             return heard, list(zip(part, spans, strict=True))
 
         both = each(one, parts, task.jobs, f"streams of {PER_STREAM} scenes at {snr} dB")
-        out[snr] = {"scenes": len(plans), **detect.figures([h for h, _ in both], task.labels, len(lists))}
+        out[snr] = {"scenes": count, **detect.figures([h for h, _ in both], task.labels, len(lists))}
         for name, over in (("over noise", False), ("over recordings", True)):
             chosen = [[span for p, span in placed if (p.background == "recording") == over] for _, placed in both]
             some = [detect.within(h, spans) for (h, _), spans in zip(both, chosen, strict=True) if spans]
@@ -158,6 +163,29 @@ def false_alarms(task):
                 "labels": dict(labels.most_common()),
             }
     return out
+
+
+def peer_detection(task, teacher):
+    """What YAMNet, mapped by hand, hears of the scenes at 6 dB, and how often it is wrong in the unrelated recordings; None where
+    it does not know the labels or there are no recordings."""
+    mapping = index.table("yamnet_labels.toml", "labels")
+    recorded, _ = alarms.streams(task.folder, task.seed, task.minutes, task.split)
+    if recorded is None or not all(label in mapping for label in task.labels):
+        return None
+    net = yamnet.Yamnet(teacher)
+    parts, recordings = scene_parts(task)
+
+    def hear(x):
+        return peer.curve(net(x), task.labels, mapping, net.names)
+
+    def one_scene(part):
+        scene, _ = scenes.stream(part, 6, recordings)
+        return scene.truth, hear(scene.samples)
+
+    # One interpreter: one at a time.
+    heard = each(one_scene, parts, 1, "YAMNet, streams of scenes at 6 dB")
+    curves = each(lambda number: hear(recorded(number)), range(task.size.streams), 1, "YAMNet, streams of recordings")
+    return peer.figures(heard, curves, task.labels)
 
 
 def unseen(task, file):

@@ -208,6 +208,16 @@ def alarms(found, folder):
     scenes = found.get("detection", {}).get(6)
     if scenes:
         lines += [f"Recall at 6 dB at the same thresholds: {PERCENT(scenes['recall'])}.", ""]
+    beside = found.get("peer detection")
+    if beside:
+        lines += [
+            "YAMNet, its classes mapped by hand, on the scenes at 6 dB and on these recordings, with thresholds by hindsight:",
+            "",
+            *table(
+                ["YAMNet's thresholds", "recall", "false events an hour and list"],
+                [(how, PERCENT(share), RATE(rate)) for how, share, rate in beside],
+            ),
+        ]
     most = found["alarms"].get("recordings, labels", {}).get("labels", {})
     if most:
         plots.bars(dict(list(most.items())[:25]), folder / "alarms.png", "events in unrelated recordings")
