@@ -37,6 +37,7 @@ class Audio:
     masked_average: float = 0.99
     weight_clip: float = 1.0
     weight_choice: float = 0.5
+    weight_frame_choice: float = 0.0
     weight_frame: float = 1.0
     edge: float = 0.0
     weight_teacher: float = 0.15

@@ -41,7 +41,7 @@ def moments(kind, strengths, raw, reference, first, known):
     """(frames [n], what is told of each [n, TOLD + 2 AROUND]) at which an event may begin or end, not before `first`; or None.
 
     `strengths`: how strongly sound begins and ends before each frame (scenes.strengths); `raw`: the label's scores a column;
-    `reference`: the frame at which the score first reached the threshold begins, of an offset that at which the last one ends;
+    `reference`: the frame at which the first score at half the threshold begins, of an offset that at which the last one at the threshold ends;
     `known`: columns that are known by then.
     """
     end = min(len(strengths[kind]), known * COLUMN)
@@ -182,7 +182,7 @@ def learn(heard, seed):
             near = [t for t in truth if t[0] < ended and t[1] > begun]
             if near:
                 true = min(near, key=lambda t: abs(t[0] - begun))
-                wheres = [(group.first * COLUMN, last, group.first + 1)]
+                wheres = [(group.half * COLUMN, last, group.first + 1)]
                 if group.end < len(raw):
                     wheres.append(((group.sure + 1) * COLUMN, group.start * COLUMN, group.known(len(raw))))
                 for kind, where in enumerate(wheres):

@@ -169,6 +169,7 @@ class Group:
 
     start: int  # the first at the offset threshold
     end: int  # behind the last
+    half: int  # the first at half the onset threshold
     first: int  # the first at the onset threshold
     sure: int  # the last, or the first after a pause
 
@@ -189,7 +190,8 @@ def groups(score, on, off):
             found[-1].end = end
             found[-1].sure = int(hot[-1]) if len(hot) else start
         elif len(hot):
-            found.append(Group(start, end, int(hot[0]), int(hot[-1])))
+            half = start + int(np.argmax(score[start:end] >= on / 2))
+            found.append(Group(start, end, half, int(hot[0]), int(hot[-1])))
     return found
 
 
@@ -219,7 +221,9 @@ def track(score, raw, on, off, edges=None, placing=None):
             if placing is not None:
                 # Before the first frame there is nothing that it could change from.
                 known = group.start + begun > 0
-                found = placing.place(0, edges, raw, first * COLUMN_FRAMES, frame(free), first + 1) if known else None
+                found = (
+                    placing.place(0, edges, raw, group.half * COLUMN_FRAMES, frame(free), first + 1) if known else None
+                )
                 found = None if found is None else found * FRAME
             else:
                 last = min(onset + WITHIN + FRAME, (first + 1) * COLUMN)

@@ -18,7 +18,7 @@ from . import audio, calibrate, placing, pool, scenes
 FILE = "placing.safetensors"
 # Scenes by dB above the background, as shares; thresholds by which sounds are heard in them: the networks serve others as well.
 LEVELS = ((6.0, 0.5), (0.0, 0.25), (12.0, 0.25))
-HEARD = {"smoothing": 0.7, "threshold": 0.65, "offset_threshold": 0.2}
+HEARD = {"smoothing": 0.5, "threshold": 0.6, "offset_threshold": 0.1}
 
 
 def learn(runner, result, vectors, clips, labels, mixer, rng, count, seed):

@@ -189,6 +189,13 @@ def losses(model, made, config, probe, anchor=None):
         bce(frame_logit[..., count:], zero.expand_as(frame_logit[..., count:]), reduction="none").sum(-1).mean()
         + bce(clip_logit[:, count:], zero.expand_as(clip_logit[:, count:]), reduction="none").sum(-1).mean()
     )
+    # Which of the labels sounds in a frame: among those that do, evenly.
+    if config.weight_frame_choice:
+        sounding = frame_target.sum(-1)
+        wanted = frame_target / sounding.clamp(min=1).unsqueeze(-1)
+        frame_cos = (frame_logit[..., :count] - bias) / scale
+        known = torch.log_softmax((20 * frame_cos).masked_fill(frame_skip, -1e4), -1)
+        out["frame_choice"] = -(wanted * known).sum() / sounding.clamp(max=1).sum().clamp(min=1)
     # Which of the labels: among those that are in the mix, evenly.
     wanted = clip_target / clip_target.sum(-1, keepdim=True).clamp(min=1)
     choice = (20 * clip_cos[:, :count]).masked_fill(clip_skip, -1e4)

@@ -13,6 +13,8 @@ pub(crate) struct Heard {
     pub floor: u64,
     /// Start of the first sample.
     pub first: u64,
+    /// Start of the first one at half the onset threshold: the sound is half heard, and has begun or is about to.
+    pub half: Option<u64>,
     /// The steepest step up since.
     pub rise: Option<Step>,
     /// Start of the last sample at or above the onset threshold, or of the first after a pause.
@@ -38,6 +40,7 @@ impl Heard {
             risen: onset,
             floor,
             first,
+            half: None,
             rise: None,
             sure: first,
             fall: None,
@@ -55,6 +58,12 @@ impl Heard {
     /// It began at an edge, and lasts a step at least.
     pub fn moved(self, onset: u64, step: u64) -> Heard {
         Heard { onset, floor: self.floor.max(onset.saturating_add(step)), ..self }
+    }
+
+    /// Half heard in this sample, if it was not before and `onset` is the threshold.
+    pub fn half_heard(self, sample: &Sample, onset: f32) -> Heard {
+        let half = (sample.score >= onset / 2.0).then_some(sample.span.start);
+        Heard { half: self.half.or(half), ..self }
     }
 
     pub fn and(self, sample: &Sample) -> Heard {

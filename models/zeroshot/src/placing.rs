@@ -74,7 +74,7 @@ pub(crate) struct Search<'a> {
     pub first: u64,
     /// Whether it is one of the labels that networks know the scores of.
     pub by_networks: bool,
-    /// Start of the score that reached the threshold, of an offset the end of the last one.
+    /// Start of the first score at half the threshold, of an offset the end of the last one at the threshold.
     pub reference: u64,
     /// What is not before it is not known yet, or does not count any more.
     pub now: u64,

@@ -138,8 +138,8 @@ impl Tracker {
             self.history.push(span, sample.raw);
         }
         let (phase, change) = match std::mem::replace(&mut self.phase, Phase::Silent) {
-            Phase::Silent if begins => self.begin(Heard::begin(sample, self.free_from), sample, edges, ids),
-            Phase::Silent if near => (Phase::Near(Heard::begin(sample, self.free_from)), None),
+            Phase::Silent if begins => self.begin(self.first_heard(sample), sample, edges, ids),
+            Phase::Silent if near => (Phase::Near(self.first_heard(sample)), None),
             Phase::Near(heard) if begins => self.begin(self.hear(heard, sample), sample, edges, ids),
             Phase::Near(heard) if near => (Phase::Near(self.hear(heard, sample)), None),
             Phase::Rising(heard) if goes_on => self.rise(self.goes_on(heard, sample, begins), sample, ids),
@@ -227,10 +227,15 @@ impl Tracker {
         }
     }
 
+    fn first_heard(&self, sample: &Sample) -> Heard {
+        Heard::begin(sample, self.free_from).half_heard(sample, self.rule.onset)
+    }
+
     /// `heard` with one sample more.
     fn hear(&self, heard: Heard, sample: &Sample) -> Heard {
         let step = self.steps.whole().filter(|step| step.at.start >= heard.first);
-        Heard { rise: rising(heard.rise, step), ..heard.and(sample) }
+        let heard = heard.and(sample).half_heard(sample, self.rule.onset);
+        Heard { rise: rising(heard.rise, step), ..heard }
     }
 
     /// It is at the onset threshold: where it began is decided now.
@@ -250,7 +255,7 @@ impl Tracker {
             step: heard.onset,
             first: first.max(self.free_from),
             by_networks: self.placed,
-            reference: sample.span.start,
+            reference: heard.half.unwrap_or(sample.span.start),
             now: sample.span.end,
             scores: &self.history,
         });

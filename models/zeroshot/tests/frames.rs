@@ -119,6 +119,25 @@ fn an_event_lies_where_the_sound_itself_begins_and_ends_as_far_as_that_is_known(
 }
 
 #[test]
+fn networks_look_back_from_the_first_score_at_half_the_threshold() {
+    // Above the offset threshold from 1.6 s on, at half the onset threshold from 3.2 s, at it from 5.6 s to 7.2 s.
+    let parts = [(20, 0.0), (20, 0.2), (30, 0.4), (20, 0.9), (12, 0.0)];
+    let scores: Vec<f32> = parts.iter().flat_map(|&(count, score)| vec![score; count]).collect();
+    let mut strengths = vec![0.0; 8 * scores.len()];
+    // All as strong: the earliest is taken that is at most 3 s before.
+    for ms in [100, 300, 2_000, 5_500] {
+        strengths[ms / 10] = 1.0;
+    }
+    let mut edges = edges(&strengths, &vec![0.0; strengths.len()]);
+    let mut weight = vec![0.0; 5 + 2];
+    weight[0] = 1.0;
+    let strongest = || vec![(weight.clone(), vec![0.0])];
+    edges.place_by(Placing::new(FRAME, strongest(), strongest()).map(Arc::new));
+    let told = times_of(0, &scores, &scores, &edges);
+    assert_eq!(told.first().map(|&(what, at)| (what, at / 1_000_000)), Some(('+', 300)));
+}
+
+#[test]
 fn an_event_of_frames_lies_between_the_steepest_steps() {
     let pause = [0.0; 12];
     let with_pauses = |sound: &[f32]| -> Vec<f32> { [&pause[..], sound, &pause[..]].concat() };
