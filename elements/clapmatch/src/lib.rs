@@ -35,7 +35,7 @@
 //! `output=frames` also carry how strongly the sound itself begins and ends at every mel frame (`GstListenStrengthMeta`):
 //! onset and offset are then moved to the strongest such moment within half a second, or, where the package has networks for it
 //! (`clap.placing`, as the default one) and scores come at the steps that these know, to the moment that they choose, up to 3 s before the
-//! first score at half the threshold (`listen_zeroshot::Edges`, `Placing`).
+//! first score at half the onset threshold (`listen_zeroshot::Edges`, `Placing`).
 //!
 //! An event that started always ends: at its offset, when its label is removed, with other embeddings or another segment,
 //! at EOS, at a flush (downstream is told with the next output), in a gap of more than a second, and with PAUSED→READY

@@ -42,6 +42,10 @@ def test_thresholds_by_hindsight_say_what_hearing_costs():
     shown = {how: (heard, rate) for how, heard, rate in peer.figures(scenes, strange, LABELS)}
     never = next(value for how, value in shown.items() if "never" in how)
     assert never == (0.5, 0.0)
+    once = next(value for how, value in shown.items() if "false once" in how)
+    assert once == (0.5, pytest.approx(2 / (250 * 0.48 / 3600) / 0.2))
+    few = next(value for how, value in shown.items() if "an hour are false" in how)
+    assert few == (0.5, 0.0)
     # To hear both, one threshold below 0.4 has all three events of two minutes and a fifth of a list.
     everything = next(value for how, value in shown.items() if "hears 55%" in how)
-    assert everything[0] == 1.0 and everything[1] == pytest.approx(3 / (240 * 0.48 / 3600) / 0.2, rel=0.1)
+    assert everything[0] == 1.0 and everything[1] == pytest.approx(3 / (250 * 0.48 / 3600) / 0.2)

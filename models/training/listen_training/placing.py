@@ -18,7 +18,10 @@ FRAME = audio.HOP / audio.RATE
 AROUND = 16  # scores on either side of a moment
 LEAST, SCALE = 0.0025, 3.0  # scores are held that far from 0 and 1; logits are divided by SCALE
 FAINTEST, APART = 0.15, 5  # moments are this strong at least, and the strongest within so many frames on either side
-BACK, LONGEST = (300, 160), 800  # frames: looked for so long before the reference, and before what is known
+BACK, LONGEST = (
+    (300, 160),
+    800,
+)  # frames: looked for so long before the reference; neither is longer before what is known
 CLEAR = 6  # frames: what is nearer to a moment than this belongs to it
 TOLD = 5
 FEWEST = 200  # events that a network can be learnt from
@@ -41,9 +44,10 @@ def moments(kind, strengths, raw, reference, first, known):
     """(frames [n], what is told of each [n, TOLD + 2 AROUND]) at which an event may begin or end, not before `first`; or None.
 
     `strengths`: how strongly sound begins and ends before each frame (scenes.strengths); `raw`: the label's scores a column;
-    `reference`: the frame at which the first score at half the threshold begins, of an offset that at which the last one at the threshold ends;
-    `known`: columns that are known by then.
+    `reference`: the frame at which the first score at half the onset threshold begins, of an offset that at which the last one at the
+    threshold (or the first after a pause) ends; `known`: columns that are known by then.
     """
+    reference = max(reference, known * COLUMN - LONGEST)
     end = min(len(strengths[kind]), known * COLUMN)
     own, other = strengths[kind][:end], strengths[1 - kind][:end]
     first = max(first, reference - BACK[kind], known * COLUMN - LONGEST, 0)

@@ -176,7 +176,8 @@ def losses(model, made, config, probe, anchor=None):
     side = model.text(made["texts"])
     scale, bias = model.scale.exp(), model.bias
     frame_target, frame_skip, clip_target, clip_skip, edge = made["targets"]
-    frame_logit = scale * F.normalize(tokens, dim=-1) @ side[: count + 64].T + bias
+    frame_cos = F.normalize(tokens, dim=-1) @ side[: count + 64].T
+    frame_logit = scale * frame_cos + bias
     clip_cos = clip @ side[: count + 64].T
     clip_logit = scale * clip_cos + bias
     bce = F.binary_cross_entropy_with_logits
@@ -193,9 +194,8 @@ def losses(model, made, config, probe, anchor=None):
     if config.weight_frame_choice:
         sounding = frame_target.sum(-1)
         wanted = frame_target / sounding.clamp(min=1).unsqueeze(-1)
-        frame_cos = (frame_logit[..., :count] - bias) / scale
-        known = torch.log_softmax((20 * frame_cos).masked_fill(frame_skip, -1e4), -1)
-        out["frame_choice"] = -(wanted * known).sum() / sounding.clamp(max=1).sum().clamp(min=1)
+        choice = (20 * frame_cos[..., :count]).masked_fill(frame_skip, -1e4)
+        out["frame_choice"] = -(wanted * torch.log_softmax(choice, -1)).sum() / sounding.clamp(max=1).sum().clamp(min=1)
     # Which of the labels: among those that are in the mix, evenly.
     wanted = clip_target / clip_target.sum(-1, keepdim=True).clamp(min=1)
     choice = (20 * clip_cos[:, :count]).masked_fill(clip_skip, -1e4)

@@ -56,3 +56,8 @@ def test_nothing_is_a_moment_that_is_not_known_yet_or_too_long_ago():
     assert placing.moments(placing.ONSET, strengths, raw, 400, 0, 50)[0].tolist() == [300]
     assert placing.moments(placing.ONSET, strengths, raw, 400, 320, 50) is None
     assert placing.moments(placing.OFFSET, strengths, raw, 400, 0, 50) is None
+    # Nothing counts that is more than eight seconds before what is known, the reference neither.
+    strengths = (np.zeros(1600), np.zeros(1600))
+    strengths[0][[700, 900]] = 1.0
+    frames, told = placing.moments(placing.ONSET, strengths, np.full(200, 0.5), 400, 0, 200)
+    assert frames.tolist() == [900] and np.isclose(told[0, 4], 1.0)

@@ -271,7 +271,9 @@ def test_a_site_adapts_a_package_to_its_sounds_and_keeps_its_words(made):
     from listen_training import package, settle
 
     text = CONFIG.replace('id = "miniature"', 'id = "adapted"').split("[captions]")[0]
-    (made / "adapt.toml").write_text(text.replace("steps = 30", 'steps = 20\nweight_stay = 1.0\nstart = "settled"'))
+    (made / "adapt.toml").write_text(
+        text.replace("steps = 30", 'steps = 20\nweight_stay = 1.0\nweight_frame_choice = 0.5\nstart = "settled"')
+    )
     command = [sys.executable, "-m", "listen_training", "--config", str(made / "adapt.toml"), "--data", str(made)]
     done = subprocess.run([*command, "--out", str(made / "adapted")], cwd=HERE, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]

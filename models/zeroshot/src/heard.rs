@@ -13,7 +13,7 @@ pub(crate) struct Heard {
     pub floor: u64,
     /// Start of the first sample.
     pub first: u64,
-    /// Start of the first one at half the onset threshold: the sound is half heard, and has begun or is about to.
+    /// Start of the first one at half the onset threshold, as that was then: the sound is half heard, and has begun or is about to.
     pub half: Option<u64>,
     /// The steepest step up since.
     pub rise: Option<Step>,

@@ -18,7 +18,7 @@ const APART: u64 = 55 * MS;
 /// What is nearer to a moment than this belongs to it.
 const CLEAR: u64 = 55 * MS;
 
-/// Moments are looked for so long before what is known.
+/// Moments are looked for so long before what is known, and the reference is not before that.
 const LONGEST: u64 = 8_000 * MS;
 
 /// Scores nearer than this to 0 or 1 count as that near.
@@ -74,7 +74,8 @@ pub(crate) struct Search<'a> {
     pub first: u64,
     /// Whether it is one of the labels that networks know the scores of.
     pub by_networks: bool,
-    /// Start of the first score at half the threshold, of an offset the end of the last one at the threshold.
+    /// Start of the first score at half the onset threshold (as that was then); of an offset the end of the last one at the
+    /// threshold, or of the first after a pause.
     pub reference: u64,
     /// What is not before it is not known yet, or does not count any more.
     pub now: u64,
@@ -154,8 +155,9 @@ impl Placing {
             Kind::Offset => &self.offset,
         };
         let known = edges.partition_point(|edge| edge.at < search.now);
-        let first = search.first.max(search.reference.saturating_sub(kind.back()));
-        let first = first.max(search.now.saturating_sub(LONGEST));
+        let longest = search.now.saturating_sub(LONGEST);
+        let search = &Search { reference: search.reference.max(longest), ..*search };
+        let first = search.first.max(search.reference.saturating_sub(kind.back())).max(longest);
         let from = edges.partition_point(|edge| edge.at < first);
         let mut input = [0.0; MOST_INPUTS];
         let input = input.get_mut(..network.layers.first()?.ins)?;
@@ -282,6 +284,16 @@ mod tests {
         let mut risen = looks_at(TOLD + 2, 1.0);
         risen[0].0[TOLD + 1] = -1.0;
         assert_eq!(taken(risen), Some(2_400));
+    }
+
+    #[test]
+    fn a_reference_long_before_what_is_known_counts_as_eight_seconds_before() {
+        let scores = History::default();
+        let edges = edges(&[(1_500, 2.0), (2_500, 1.0), (9_000, 1.0)]);
+        let search = Search { reference: 500 * MS, now: 10_000 * MS, ..search(&scores) };
+        // Where most lies between it and the reference: at 2 s, behind the strongest.
+        let placing = Placing::new(80 * MS, looks_at(2, 1.0), looks_at(2, 1.0)).unwrap();
+        assert_eq!(placing.place(Kind::Onset, &edges, &search), Some(9_000 * MS));
     }
 
     #[test]
