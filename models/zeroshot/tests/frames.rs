@@ -22,11 +22,18 @@ fn frames_of(min_duration: u64, scores: &[f32], raw: &[f32]) -> Vec<(char, u64)>
 /// The same, in nanoseconds, where the sound itself is known to begin and end at `edges`.
 fn times_of(min_duration: u64, scores: &[f32], raw: &[f32], edges: &Edges) -> Vec<(char, u64)> {
     let rule = Rule { onset: 0.8, offset: 0.1, min_duration, hold_time: SECOND / 2 };
-    let mut tracker = Tracker::new(rule, Arc::new(Label::new("dog")), 0, -1);
+    times_by(&|_| rule, scores, raw, edges)
+}
+
+/// The same by the rule of each frame.
+fn times_by(rule: &dyn Fn(usize) -> Rule, scores: &[f32], raw: &[f32], edges: &Edges) -> Vec<(char, u64)> {
+    let label = Arc::new(Label::new("dog"));
+    let mut tracker = Tracker::new(rule(0), label.clone(), 0, -1);
     tracker.set_placed(true);
     let mut ids = EventIds::From(1);
     let mut told = Vec::new();
     for (k, (score, raw)) in scores.iter().zip(raw).enumerate() {
+        tracker.set_rule(rule(k), label.clone(), 0);
         let span = Span::new(k as u64 * FRAME, (k as u64 + 1) * FRAME, FRAME);
         let sample = Sample { span, score: *score, raw: *raw, level: None, standing: Standing::Free };
         match tracker.push(&sample, edges, None, &mut ids) {
@@ -133,8 +140,22 @@ fn networks_look_back_from_the_first_score_at_half_the_threshold() {
     weight[0] = 1.0;
     let strongest = || vec![(weight.clone(), vec![0.0])];
     edges.place_by(Placing::new(FRAME, strongest(), strongest()).map(Arc::new));
-    let told = times_of(0, &scores, &scores, &edges);
-    assert_eq!(told.first().map(|&(what, at)| (what, at / 1_000_000)), Some(('+', 300)));
+    // The threshold from a frame on, and the earliest edge that is looked at.
+    let changing = |onset, from| move |k| if k < from { 0.8 } else { onset };
+    for (threshold, from, expected) in [
+        (0.8, 0, 300),
+        // Half of it is reached with it only: too late for what was before 2.6 s.
+        (0.9, 0, 5_500),
+        // Raised when it was half heard already: that stays.
+        (0.9, 45, 300),
+        // Lowered where 0.2 was below half of it: from there on it is half heard.
+        (0.4, 30, 100),
+    ] {
+        let threshold = changing(threshold, from);
+        let rule = |k| Rule { onset: threshold(k), offset: 0.1, min_duration: 0, hold_time: SECOND / 2 };
+        let told = times_by(&rule, &scores, &scores, &edges);
+        assert_eq!(told.first().map(|&(what, at)| (what, at / 1_000_000)), Some(('+', expected)), "{from}");
+    }
 }
 
 #[test]
