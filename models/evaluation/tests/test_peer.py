@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from listen_evaluation import peer, yamnet
+from listen_evaluation import peer, report, yamnet
 
 LABELS = ["bell", "dog"]
 
@@ -49,3 +49,13 @@ def test_thresholds_by_hindsight_say_what_hearing_costs():
     # To hear both, one threshold below 0.4 has all three events of two minutes and a fifth of a list.
     everything = next(value for how, value in shown.items() if "hears 55%" in how)
     assert everything[0] == 1.0 and everything[1] == pytest.approx(3 / (250 * 0.48 / 3600) / 0.2)
+
+
+def test_the_report_shows_it_beside_the_packages_own_figures(tmp_path):
+    heard = {"rate": 18.6, "low": 16.5, "high": 20.9, "hours": 3.0, "events": 279, "labels": {}}
+    found = {"alarms": {"recordings, labels": heard}, "detection": {6: {"recall": 0.577}}}
+    alone = "\n".join(report.alarms(found, tmp_path))
+    assert "| 18.60 | 16.50 to 20.90 |" in alone and "57.7%" in alone and "YAMNet" not in alone
+    found["peer detection"] = [("one threshold", 0.56, 225.04), ("each label its own", 0.305, 0.0)]
+    lines = report.alarms(found, tmp_path)
+    assert "| one threshold | 56.0% | 225.04 |" in lines and "| each label its own | 30.5% | 0.00 |" in lines
