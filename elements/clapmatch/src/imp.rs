@@ -7,6 +7,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_listen_common::caps;
+use gst_listen_common::refusal::Refusal;
 use listen_zeroshot::EndReason;
 
 use crate::output::{Form, Observer};
@@ -33,6 +34,7 @@ pub struct ClapMatch {
     pub(crate) listening: AtomicBool,
     worker: OnceLock<Worker>,
     pub(crate) observer: Mutex<Option<Arc<dyn Observer>>>,
+    pub(crate) refusal: Refusal,
 }
 
 #[glib::object_subclass]
@@ -68,6 +70,7 @@ impl ObjectSubclass for ClapMatch {
             listening: AtomicBool::new(false),
             worker: OnceLock::new(),
             observer: Mutex::default(),
+            refusal: Refusal::default(),
         }
     }
 }
@@ -152,6 +155,7 @@ impl ElementImpl for ClapMatch {
             self.worker().stop();
             self.listening.store(false, Ordering::SeqCst);
             *self.stream() = Stream::default();
+            self.refusal.forget();
             self.announce(&mut todo);
         }
         Ok(success)

@@ -92,7 +92,7 @@ impl ClapMatch {
         let prepared = match outcome {
             Ok(prepared) => prepared,
             Err(error) => {
-                self.fail(&error);
+                self.post_error_message(message(&error));
                 return Err(gst::FlowError::Error);
             }
         };
@@ -108,17 +108,10 @@ impl ClapMatch {
         Ok(())
     }
 
-    fn fail(&self, error: &ListenError) {
-        let message = match error {
-            ListenError::Package(error) | ListenError::Match(MatchError::Package(error)) => {
-                errors::package(error)
-            }
-            ListenError::Match(MatchError::Runtime(error)) => errors::runtime(error),
-            ListenError::File { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
-            ListenError::Dim { .. } => gst::error_msg!(gst::StreamError::Format, ("{error}")),
-            _ => gst::error_msg!(gst::LibraryError::Settings, ("{error}")),
-        };
-        self.post_error_message(message);
+    /// An event that cannot be taken.
+    fn refuse(&self, why: gst::ErrorMessage) -> bool {
+        self.refusal.post(&*self.obj(), why);
+        false
     }
 
     pub(crate) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
@@ -129,12 +122,10 @@ impl ClapMatch {
                 Some(segment) => self.set_segment(segment, &event),
                 None => {
                     let found = e.segment().format();
-                    gst::element_imp_error!(
-                        self,
+                    self.refuse(gst::error_msg!(
                         gst::StreamError::Format,
                         ("expected a segment of time, found {found:?}")
-                    );
-                    false
+                    ))
                 }
             },
             gst::EventView::Gap(e) => {
@@ -174,13 +165,11 @@ impl ClapMatch {
         let now = match EmbeddingCaps::from_caps(caps) {
             Ok(now) if now.output == Embeds::Tokens => {
                 let text = "output=tokens gives parts of the spectrum, which no label is about; set output=clip or frames";
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{text}"));
-                return false;
+                return self.refuse(gst::error_msg!(gst::StreamError::Format, ("{text}")));
             }
             Ok(now) => now,
             Err(error) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
-                return false;
+                return self.refuse(gst::error_msg!(gst::StreamError::Format, ("{error}")));
             }
         };
         let before = self.stream().caps.clone();
@@ -201,8 +190,7 @@ impl ClapMatch {
             stream.caps = Some(now);
         }
         if let Err(error) = self.worker().set_target(target, &self.settings().listen) {
-            self.fail(&error);
-            return false;
+            return self.refuse(message(&error));
         }
         self.src.check_reconfigure();
         self.negotiate_for(caps)
@@ -216,10 +204,16 @@ impl ClapMatch {
     fn negotiate_for(&self, input: &gst::CapsRef) -> bool {
         let peer = self.src.peer_query_caps(None);
         let Some(form) = Form::choose(&peer, input) else {
-            let text = format!("downstream takes {peer}, expected application/x-json, text/x-raw or {input}");
-            gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{text}"));
-            return false;
+            let text = if peer.is_empty() {
+                "downstream takes nothing, expected one form for all: where branches behind a tee want several, put the tee before \
+                 clapmatch and a clapmatch into each branch"
+                    .to_owned()
+            } else {
+                format!("downstream takes {peer}, expected application/x-json, text/x-raw or {input}")
+            };
+            return self.refuse(gst::error_msg!(gst::CoreError::Negotiation, ("{text}")));
         };
+        self.refusal.forget();
         let changed = self.stream().form.replace(form) != Some(form);
         if changed {
             gst::info!(CAT, imp = self, "gives {form:?}");
@@ -361,5 +355,18 @@ impl ClapMatch {
         if let Some(result) = carried {
             self.src.push_event(result.to_event());
         }
+    }
+}
+
+/// What is said of an error.
+fn message(error: &ListenError) -> gst::ErrorMessage {
+    match error {
+        ListenError::Package(error) | ListenError::Match(MatchError::Package(error)) => {
+            errors::package(error)
+        }
+        ListenError::Match(MatchError::Runtime(error)) => errors::runtime(error),
+        ListenError::File { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
+        ListenError::Dim { .. } => gst::error_msg!(gst::StreamError::Format, ("{error}")),
+        _ => gst::error_msg!(gst::LibraryError::Settings, ("{error}")),
     }
 }

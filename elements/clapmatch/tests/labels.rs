@@ -246,11 +246,15 @@ fn where_upstream_is_live_no_window_waits_for_the_labels() {
 }
 
 #[test]
-fn tokens_are_refused_by_name() {
+fn tokens_are_refused_by_name_and_once() {
     let mut bench = Bench::of(common::tiny_clip(), Output::Tokens, "ANY", &[("labels", "low tone")]);
-    let window = bench.window("low tone", s(0.0));
-    assert!(bench.h.push(window).is_err());
+    // The CAPS come again with each buffer.
+    for second in 0..3 {
+        let window = bench.window("low tone", s(f64::from(second)));
+        assert!(bench.h.push(window).is_err());
+    }
     assert!(bench.complaint().unwrap().1.contains("output=tokens"));
+    assert_eq!(bench.complaint(), None, "it is told once");
 }
 
 #[test]

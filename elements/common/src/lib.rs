@@ -15,6 +15,7 @@ pub mod logging;
 pub mod progress;
 pub mod recent;
 pub mod reference;
+pub mod refusal;
 pub mod result_meta;
 pub mod sparse;
 pub mod strength_meta;

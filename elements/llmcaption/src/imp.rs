@@ -8,6 +8,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_listen_common::caps::embedding_template;
 use gst_listen_common::labels::Listened;
+use gst_listen_common::refusal::Refusal;
 use listen_captioner::{Evidence, Label, Limits};
 
 use crate::hearing::Hearing;
@@ -48,6 +49,7 @@ pub struct LlmCaption {
     pub(crate) live: AtomicBool,
     /// Whether a line that cannot be read was told of.
     pub(crate) complained: AtomicBool,
+    pub(crate) refusal: Refusal,
     ended: AtomicBool,
     questions: AtomicU64,
 }
@@ -114,6 +116,7 @@ impl ObjectSubclass for LlmCaption {
             ask_live: AtomicBool::new(true),
             live: AtomicBool::default(),
             complained: AtomicBool::default(),
+            refusal: Refusal::default(),
             ended: AtomicBool::default(),
             questions: AtomicU64::default(),
         }
@@ -304,6 +307,7 @@ impl LlmCaption {
         *lock(&self.input) = None;
         self.live.store(false, Ordering::Release);
         self.complained.store(false, Ordering::Release);
+        self.refusal.forget();
         self.apply_policy();
     }
 

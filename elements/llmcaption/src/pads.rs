@@ -186,7 +186,7 @@ impl LlmCaption {
             Input::Json
         } else {
             let caps = EmbeddingCaps::from_caps(caps).map_err(|error| {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+                self.refusal.post(&*self.obj(), gst::error_msg!(gst::StreamError::Format, ("{error}")));
                 FlowError::NotNegotiated
             })?;
             Input::Embedding(caps)
@@ -195,6 +195,7 @@ impl LlmCaption {
             // Another stream: what was heard in the one before belongs to its own caption.
             self.judge(true)?;
         }
+        self.refusal.forget();
         self.set_input(input);
         self.queue.event(gst::event::Caps::new(&text_caps()))
     }
@@ -202,8 +203,11 @@ impl LlmCaption {
     fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> Result<(), FlowError> {
         let Some(segment) = event.segment().downcast_ref::<ClockTime>() else {
             let found = event.segment().format();
-            let text = format!("expected a segment of time, found {found:?}");
-            gst::element_imp_error!(self, gst::StreamError::Format, ("{text}"));
+            let text = format!(
+                "expected a segment of time, found {found:?}: lines are heard as clapmatch or listenbin gives them, a file of \
+                 them has no times"
+            );
+            self.refusal.post(&*self.obj(), gst::error_msg!(gst::StreamError::Format, ("{text}")));
             return Err(FlowError::Error);
         };
         let same = self.hearing().times.segment() == Some(segment);

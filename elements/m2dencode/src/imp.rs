@@ -13,6 +13,7 @@ use gst::subclass::prelude::*;
 use gst_listen_common::LONGEST_TIME;
 use gst_listen_common::caps::{embedding_template, mel_template, waveform_template};
 use gst_listen_common::progress::Progress;
+use gst_listen_common::refusal::Refusal;
 
 use crate::engine::{self, Open};
 use crate::input::Input;
@@ -95,8 +96,8 @@ pub struct M2dEncode {
     /// `Some` from CAPS on. Only the streaming thread keeps it locked, and it may wait meanwhile.
     pub(crate) input: Mutex<Option<Input>>,
     pub(crate) segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>,
-    /// The last CAPS that did not fit.
-    pub(crate) refused: Mutex<Option<gst::Caps>>,
+    /// Why the last CAPS or SEGMENT did not fit.
+    pub(crate) refusal: Refusal,
     /// Whether upstream is to be asked if it is live.
     pub(crate) ask_live: AtomicBool,
     pub(crate) live: AtomicBool,
@@ -195,7 +196,7 @@ impl M2dEncode {
     fn reset(&self) {
         *self.lock(&self.input) = None;
         *self.lock(&self.segment) = None;
-        *self.lock(&self.refused) = None;
+        self.refusal.forget();
         self.live.store(false, Ordering::Release);
         self.ask_live.store(true, Ordering::Release);
         self.set_ended(false);
@@ -258,7 +259,7 @@ impl ObjectSubclass for M2dEncode {
             open: Mutex::default(),
             input: Mutex::default(),
             segment: Mutex::default(),
-            refused: Mutex::default(),
+            refusal: Refusal::default(),
             ask_live: AtomicBool::new(true),
             live: AtomicBool::default(),
             ended: AtomicBool::default(),

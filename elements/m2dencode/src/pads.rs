@@ -149,18 +149,11 @@ impl M2dEncode {
         let channel = match self.channel(&model, caps) {
             Ok(channel) => channel,
             Err(error) => {
-                // The same CAPS come again with the next buffer: that is not told of again.
-                if self
-                    .lock(&self.refused)
-                    .replace(caps.to_owned())
-                    .is_none_or(|before| before.as_ref() != caps)
-                {
-                    self.post_error_message(error);
-                }
+                self.refusal.post(&*self.obj(), error);
                 return Err(FlowError::NotNegotiated);
             }
         };
-        *self.lock(&self.refused) = None;
+        self.refusal.forget();
         let caps = model.src_caps(channel);
         if self.lock(&self.input).is_none() {
             let input = Input::new(Arc::clone(&model)).map_err(|error| {
@@ -217,11 +210,8 @@ impl M2dEncode {
     fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> Result<(), FlowError> {
         let Some(segment) = event.segment().downcast_ref::<ClockTime>() else {
             let found = event.segment().format();
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Format,
-                ("expected a segment in time, found {found:?}")
-            );
+            let why = gst::error_msg!(gst::StreamError::Format, ("expected a segment in time, found {found:?}"));
+            self.refusal.post(&*self.obj(), why);
             return Err(FlowError::Error);
         };
         let mut moved = segment.clone();

@@ -11,6 +11,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_audio::AudioInfo;
 use gst_listen_common::LONGEST_TIME;
+use gst_listen_common::refusal::Refusal;
 
 use crate::format;
 use crate::settings::{Edge, Log, MelNorm, MelScale, Preset, Settings, Spectrum, Switch, Triangles};
@@ -83,6 +84,8 @@ pub struct MelSpec {
     #[property(name = "bad-samples", type = u64, get = Self::bad_samples, nick = "Bad samples",
         blurb = "How many samples were not finite and taken as 0 since the stream started.")]
     state: Mutex<State>,
+    /// Why the last CAPS or SEGMENT did not fit.
+    pub(crate) refusal: Refusal,
 }
 
 /// What belongs to one run, from READY to READY.
@@ -96,8 +99,6 @@ pub(crate) struct State {
     /// Samples that were not finite, of streams before this one.
     pub(crate) bad_before: u64,
     warned: bool,
-    /// Why no format could be chosen: the same CAPS come again with the next buffer, and need not be told of again.
-    pub(crate) refused: Option<String>,
     /// From a frame's PTS to when it can be given.
     pub(crate) latency: gst::ClockTime,
 }
@@ -212,11 +213,8 @@ impl MelSpec {
     fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> bool {
         let Some(segment) = event.segment().downcast_ref::<gst::ClockTime>() else {
             let found = event.segment().format();
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Format,
-                ("expected a segment in time, found {found:?}")
-            );
+            let why = gst::error_msg!(gst::StreamError::Format, ("expected a segment in time, found {found:?}"));
+            self.refusal.post(&*self.obj(), why);
             return false;
         };
         // A segment that only moves on (its position) continues the stream.
@@ -271,7 +269,13 @@ impl ObjectSubclass for MelSpec {
             })
             .flags(gst::PadFlags::FIXED_CAPS)
             .build();
-        Self { sinkpad, srcpad, settings: Mutex::default(), state: Mutex::default() }
+        Self {
+            sinkpad,
+            srcpad,
+            settings: Mutex::default(),
+            state: Mutex::default(),
+            refusal: Refusal::default(),
+        }
     }
 }
 
@@ -329,6 +333,7 @@ impl ElementImpl for MelSpec {
         }
         let success = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
+            self.refusal.forget();
             let mut state = self.state();
             let bad_before = state.bad_samples();
             *state = State { bad_before, ..State::default() };

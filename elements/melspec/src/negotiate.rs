@@ -152,14 +152,11 @@ impl MelSpec {
         let format = match choose(&asked, &settings, audio.info.rate(), &name, &peer) {
             Ok(format) => format,
             Err(error) => {
-                let error = error.to_string();
-                if self.state().refused.replace(error.clone()) != Some(error.clone()) {
-                    gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{error}"));
-                }
+                self.refusal.post(&*self.obj(), gst::error_msg!(gst::CoreError::Negotiation, ("{error}")));
                 return false;
             }
         };
-        self.state().refused = None;
+        self.refusal.forget();
         let channel = if settings.channel == MIXED { audio.channel } else { settings.channel };
         let caps = format.to_caps(channel);
         match self.restart(format, &audio.info) {

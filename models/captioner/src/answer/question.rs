@@ -105,7 +105,10 @@ pub(crate) fn read(question: &str, matcher: &Matcher<'_>, words: &Words) -> Ques
     let begun = mark.as_ref().is_some_and(|(_, mark)| position(mark, &words.begin).is_some());
     let mut kind = match kind {
         Some(kind) => kind,
-        None => self::kind(&mut tokens, matcher, words, mark.is_some()),
+        None => {
+            let placed = mark.is_some() || time.is_some() || negated || !except.is_empty();
+            self::kind(&mut tokens, matcher, words, mark.is_some(), placed)
+        }
     };
     // Words that are left and ask for something else: who, why.
     if position(&tokens, &words.beyond).is_some() {
@@ -196,8 +199,14 @@ fn take_channel(tokens: &mut Vec<Token>, words: &Words) -> Option<i32> {
     Some(channel)
 }
 
-/// What is asked; the words that said so are taken away.
-fn kind(tokens: &mut Vec<Token>, matcher: &Matcher<'_>, words: &Words, marked: bool) -> Kind {
+/// What is asked; the words that said so are taken away. `placed`: it asks of a time, or of what is not, so that `is there` does not mean now.
+fn kind(
+    tokens: &mut Vec<Token>,
+    matcher: &Matcher<'_>,
+    words: &Words,
+    marked: bool,
+    placed: bool,
+) -> Kind {
     let when = take(tokens, &words.when);
     for (kind, phrases) in [
         (Kind::Longest, &words.longest),
@@ -245,16 +254,26 @@ fn kind(tokens: &mut Vec<Token>, matcher: &Matcher<'_>, words: &Words, marked: b
         asked_about(tokens, words);
         return Kind::Now;
     }
+    let named = tokens.iter().any(|token| matcher.names_something(token));
+    if !placed && named && asks_now(tokens, words) {
+        take(tokens, &words.was_there);
+        return Kind::Now;
+    }
     let what = take(tokens, &words.what);
     let was_there = take(tokens, &words.was_there);
     let anything = tokens.iter().any(|token| words.anything.contains(&token.word));
-    let named = tokens.iter().any(|token| matcher.names_something(token));
     match (what, was_there || anything) {
         (true, _) => Kind::What,
         (false, true) if anything && !named => Kind::What,
         (false, true) if was_there => Kind::WasThere,
         _ => Kind::Unknown,
     }
+}
+
+/// Whether it says `is there` where others say `was there`.
+fn asks_now(tokens: &[Token], words: &Words) -> bool {
+    let now = position(tokens, &words.is_there);
+    now.is_some() && now == position(tokens, &words.was_there) && position(tokens, &words.what).is_none()
 }
 
 /// Takes the words away that say of whom something is asked.

@@ -256,6 +256,9 @@ pub(crate) struct Questions {
     pub when: Vec<String>,
     pub what: Vec<String>,
     pub was_there: Vec<String>,
+    /// Those of them that ask what is there now: `is there`.
+    #[serde(default)]
+    pub is_there: Vec<String>,
     /// Words that stand for any sound.
     pub anything: BTreeSet<String>,
     pub now: Vec<String>,
@@ -325,6 +328,7 @@ impl Questions {
             &self.when,
             &self.what,
             &self.was_there,
+            &self.is_there,
             &self.now,
             &self.channel_of,
             &self.channel,
