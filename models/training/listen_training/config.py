@@ -10,7 +10,8 @@ class Audio:
     """The audio side and its training.
 
     `start` names a checkpoint (audio.pt) whose averaged weights it begins with, or a package made here: then the words stay
-    the package's, and only the audio side learns; `weight_stay` keeps its tokens near those that the package gives.
+    the package's, and only the audio side learns; `weight_stay` keeps its tokens near those that the package gives, and `halfway` is the
+    share of the package's weights in what comes out: the mean of where a training began and where it ended knew more than either.
     `edge`: how much more than others the frames near a beginning or an end of a sound weigh, in its label.
     """
 
@@ -45,6 +46,7 @@ class Audio:
     weight_recall: float = 0.5
     weight_nonsense: float = 0.2
     weight_stay: float = 0.0
+    halfway: float = 0.0
     minutes: float = 0.0
     spans: float = 0.3
 
@@ -159,6 +161,12 @@ def load(path):
     if made.audio.start and not Path(made.audio.start).exists():
         raise SystemExit(
             f"configuration: audio.start {made.audio.start} is not there: expected a package or an audio.pt"
+        )
+    if not 0 <= made.audio.halfway < 1:
+        raise SystemExit(f"configuration: audio.halfway is {made.audio.halfway}: expected a share from 0 to below 1")
+    if made.audio.halfway and not (Path(made.audio.start) / "manifest.json").is_file():
+        raise SystemExit(
+            f"configuration: audio.halfway is {made.audio.halfway}, expected a package as audio.start, found {made.audio.start!r}"
         )
     if made.teacher and not (Path(made.teacher) / "yamnet_spectra_in.tflite").exists():
         raise SystemExit(

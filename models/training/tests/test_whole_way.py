@@ -289,6 +289,29 @@ def test_a_site_adapts_a_package_to_its_sounds_and_keeps_its_words(made):
     assert before @ after > 0.5, "nothing is left of what it began with"
 
 
+def test_halfway_is_the_mean_of_where_it_began_and_where_it_ended(made):
+    # The same training again, from its checkpoint: only what is made of it differs.
+    shutil.copytree(made / "adapted.work", made / "halfway.work")
+    text = (made / "adapt.toml").read_text().replace("weight_stay = 1.0", "weight_stay = 1.0\nhalfway = 0.25")
+    (made / "halfway.toml").write_text(text)
+    command = [sys.executable, "-m", "listen_training", "--config", str(made / "halfway.toml"), "--data", str(made)]
+    done = subprocess.run([*command, "--out", str(made / "halfway")], cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    from listen_training import revive
+
+    began, ended, met = (revive.weights(made / name / "encoder.onnx") for name in ("settled", "adapted", "halfway"))
+    parts = lambda found: [found[0][name] for name in sorted(found[0])] + found[1]
+    apart = 0.0
+    for one, two, mean in zip(parts(began), parts(ended), parts(met), strict=True):
+        # Weights are stored as float16.
+        assert np.allclose(mean, 0.25 * one + 0.75 * two, atol=2e-3 * max(1.0, np.abs(one).max(), np.abs(two).max()))
+        apart = max(apart, float(np.abs(one - two).max()))
+    assert apart > 0.02, "the training changed nothing"
+    (made / "halfway.toml").write_text(text.replace('start = "settled"', 'start = ""'))
+    done = subprocess.run([*command, "--out", str(made / "never")], cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 1 and "expected a package as audio.start, found ''" in done.stderr, done.stderr
+
+
 def test_bent_sounds_teach_no_label(made):
     from listen_training import mixer, probe, targets
 
