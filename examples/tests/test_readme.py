@@ -6,6 +6,7 @@ installs and fails where they are missing: nothing is skipped.
 import contextlib
 import functools
 import http.server
+import json
 import os
 import pathlib
 import re
@@ -13,7 +14,7 @@ import subprocess
 import threading
 import unittest
 
-from readme import README, Pipelines, events, run, run_until
+from readme import README, REPO, Pipelines, events, run, run_until
 
 # The recording again and again, as a microphone would give it: live, and at its own pace.
 MICROPHONE = "filesrc location=street.flac ! decodebin ! identity sync=true"
@@ -72,6 +73,16 @@ class Readme(Pipelines):
         out = run_until(command, self.folder, applause_is_over)
         self.assertTrue(any("type=(string)start" in line for line in told), out)
         self.assertTrue(any("type=(string)end" in line for line in told), out)
+
+    def test_the_defaults_it_names_are_the_packages(self):
+        clap = json.loads((REPO / "models/packages/default/manifest.json").read_text())["clap"]
+        onset, offset = clap["default_threshold"], clap["default_offset_threshold"]
+        for said in (
+            f"({onset}, {offset} in the default one)",
+            f"the package's ({clap['default_smoothing']} s)",
+            f"(the default package's is {onset})",
+        ):
+            self.assertIn(said, README)
 
     def test_numpy(self):
         out = run(self.command("numpy", python=("python3 ", "/usr/bin/python3 ")), self.folder)
