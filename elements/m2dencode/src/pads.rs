@@ -210,7 +210,8 @@ impl M2dEncode {
     fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> Result<(), FlowError> {
         let Some(segment) = event.segment().downcast_ref::<ClockTime>() else {
             let found = event.segment().format();
-            let why = gst::error_msg!(gst::StreamError::Format, ("expected a segment in time, found {found:?}"));
+            let why =
+                gst::error_msg!(gst::StreamError::Format, ("expected a segment in time, found {found:?}"));
             self.refusal.post(&*self.obj(), why);
             return Err(FlowError::Error);
         };

@@ -213,7 +213,8 @@ impl MelSpec {
     fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> bool {
         let Some(segment) = event.segment().downcast_ref::<gst::ClockTime>() else {
             let found = event.segment().format();
-            let why = gst::error_msg!(gst::StreamError::Format, ("expected a segment in time, found {found:?}"));
+            let why =
+                gst::error_msg!(gst::StreamError::Format, ("expected a segment in time, found {found:?}"));
             self.refusal.post(&*self.obj(), why);
             return false;
         };

@@ -200,13 +200,7 @@ fn take_channel(tokens: &mut Vec<Token>, words: &Words) -> Option<i32> {
 }
 
 /// What is asked; the words that said so are taken away. `placed`: it asks of a time, or of what is not, so that `is there` does not mean now.
-fn kind(
-    tokens: &mut Vec<Token>,
-    matcher: &Matcher<'_>,
-    words: &Words,
-    marked: bool,
-    placed: bool,
-) -> Kind {
+fn kind(tokens: &mut Vec<Token>, matcher: &Matcher<'_>, words: &Words, marked: bool, placed: bool) -> Kind {
     let when = take(tokens, &words.when);
     for (kind, phrases) in [
         (Kind::Longest, &words.longest),
