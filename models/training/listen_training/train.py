@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from . import export, pool
+from . import pool
 from .model import Student
 from .probe import probabilities
 from .targets import overlaps, targets
@@ -260,24 +260,6 @@ def begin(model, weights):
         raise SystemExit(f"start: expected the weights of this audio side; missing {missing}, unknown {unknown}")
 
 
-def between(model, other, share):
-    """`model` with `share` of `other` in each weight, batch norms folded first.
-
-    Where one went on from the other, what lies between them is a model too, and often a better one (arXiv 2109.01903, 2203.05482).
-    """
-    met, other = copy.deepcopy(model).eval(), copy.deepcopy(other).eval()
-    for one in (met, other):
-        one.encoder = export.fold(one.encoder.to(memory_format=torch.contiguous_format))
-    with torch.no_grad():
-        for part in ("encoder", "head"):
-            theirs = getattr(other, part).state_dict()
-            for name, value in getattr(met, part).state_dict().items():
-                value.lerp_(theirs[name], share)
-        for part in ("scale", "bias"):
-            getattr(met, part).lerp_(getattr(other, part), share)
-    return met
-
-
 def train(config, work, bank, words, val, span, probe, main, seed, log, items=None):
     """Trains (or goes on with) the audio side; `work/audio.pt` is the checkpoint; returns the averaged model.
 
@@ -386,7 +368,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
     bar.close()
     ahead.stop()
     if config.halfway:
-        average = between(average, revive.student(config, config.start), config.halfway)
+        average = revive.between(average, revive.student(config, config.start), config.halfway)
         shown = dict(zip(("top1", "top3"), check(average, val, names, *span), strict=True))
         log({"stage": "audio", "halfway": config.halfway, **shown})
     return average.eval()
