@@ -1,29 +1,50 @@
 """False alarms: events at the default thresholds in sound that matches no label, an hour and list of ten."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 from . import pipeline, unrelated
 from .progress import each
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A stream: its hours, its pieces (`unrelated.Piece`), and (middle in seconds, label) of each event in it."""
+
+    hours: float
+    pieces: list
+    events: list
+
+
 def hear(listener, make, count, hours, lists, jobs, identity, what):
-    """`make(number)` gives a stream of `hours`. For each stream: its hours, and a Counter of the labels of events in it."""
+    """What is heard of each of `count` streams of `hours`, of which `make(number)` gives the samples and the pieces."""
     branches = [pipeline.Branch(tuple(ten), "audio-events") for ten in lists]
 
     def one(number):
-        lines = listener.hear(lambda: make(number), branches, f"{identity} {number}")
-        return hours, Counter(e[2] for part in lines for e in pipeline.events(part))
+        samples, pieces = make(number)
+        lines = listener.hear(lambda: samples, branches, f"{identity} {number}")
+        return Heard(hours, pieces, [((e[0] + e[1]) / 2, e[2]) for part in lines for e in pipeline.events(part)])
 
     return each(one, range(count), jobs, what)
 
 
-def rate(heard, lists, of=None):
-    """Events an hour and list of ten, and how many of each label; `of`: only these labels, in `lists` lists."""
-    hours = sum(h for h, _ in heard)
-    labels = Counter()
-    for _, found in heard:
-        labels.update(found if of is None else {k: n for k, n in found.items() if k in of})
+def rate(heard, lists, of):
+    """Events of the labels `of`, in `lists` lists, an hour and list of ten; the hours; and how many of each label."""
+    hours = sum(h.hours for h in heard)
+    labels = Counter(label for h in heard for _, label in h.events if label in of)
     return sum(labels.values()) / hours / lists, hours, labels
+
+
+def by_piece(heard, of, key):
+    """{what `key` says of a piece: (hours, events)}, most events an hour first; pieces of which it says nothing are left out."""
+    seconds, events = Counter(), Counter()
+    for h in heard:
+        for piece in h.pieces:
+            if key(piece):
+                seconds[key(piece)] += piece.end - piece.start
+                events[key(piece)] += sum(label in of and piece.start <= at < piece.end for at, label in h.events)
+    found = {what: (n / 3600, events[what]) for what, n in seconds.items()}
+    return dict(sorted(found.items(), key=lambda e: -e[1][1] / e[1][0]))
 
 
 def interval(events, hours, lists):
@@ -35,7 +56,7 @@ def interval(events, hours, lists):
 
 
 def streams(folder, seed, minutes, split=None):
-    """A function that makes stream `number` of recordings, and one for noise and tones."""
+    """A function that makes stream `number` of recordings, and one for noise and tones: (samples, pieces)."""
     found = unrelated.kinds(folder, "eval", split)
     if not found:
         return None, lambda number: unrelated.made_up(seed, number, minutes)

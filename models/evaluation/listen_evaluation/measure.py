@@ -161,6 +161,9 @@ def false_alarms(task):
                 "hours": hours,
                 "events": sum(labels.values()),
                 "labels": dict(labels.most_common()),
+                "kinds": alarms.by_piece(heard, of, lambda piece: piece.kind),
+                "sources": alarms.by_piece(heard, of, lambda piece: piece.name),
+                "lists": len(chosen),
             }
     return out
 
@@ -184,7 +187,9 @@ def peer_detection(task, teacher):
 
     # One interpreter: one at a time.
     heard = each(one_scene, parts, 1, "YAMNet, streams of scenes at 6 dB")
-    curves = each(lambda number: hear(recorded(number)), range(task.size.streams), 1, "YAMNet, streams of recordings")
+    curves = each(
+        lambda number: hear(recorded(number)[0]), range(task.size.streams), 1, "YAMNet, streams of recordings"
+    )
     return peer.figures(heard, curves, task.labels)
 
 

@@ -208,6 +208,7 @@ def alarms(found, folder):
     scenes = found.get("detection", {}).get(6)
     if scenes:
         lines += [f"Recall at 6 dB at the same thresholds: {PERCENT(scenes['recall'])}.", ""]
+    lines += sources(found["alarms"].get("recordings, labels", {}))
     beside = found.get("peer detection")
     if beside:
         lines += [
@@ -223,6 +224,22 @@ def alarms(found, folder):
         plots.bars(dict(list(most.items())[:25]), folder / "alarms.png", "events in unrelated recordings")
         lines += ["![false events by label](alarms.png)", ""]
     return lines
+
+
+def sources(f):
+    """Which kinds of sound the events fell on, and which recordings that were heard alone."""
+    if not f.get("kinds"):
+        return []
+    shown = lambda found: [(k, RATE(n / h / f["lists"]), RATE(h), str(n)) for k, (h, n) in found.items()]
+    worst = dict(list(f["sources"].items())[:8])
+    return [
+        *table(["kind of sound", "events an hour of it and list", "hours", "events"], shown(f["kinds"])),
+        *(
+            table(["long recording, the worst", "events an hour of it and list", "hours", "events"], shown(worst))
+            if worst
+            else []
+        ),
+    ]
 
 
 def captions(found, folder):
