@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from . import audio, carry, export, settle, tower
+from .batches import MEAN, STD
 from .model import COLUMN, Head, reach_of
-from .train import MEAN, STD
 
 FRONT_END = {
     "kind": "logmel",

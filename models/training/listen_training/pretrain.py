@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .batches import MEAN, STD, Ahead, Items, augment
 from .model import COLUMN, unit
-from .train import MEAN, STD, Ahead, Items, augment, rate_at
+from .train import rate_at
 
 
 class Predictor(nn.Module):

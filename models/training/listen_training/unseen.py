@@ -36,7 +36,7 @@ class Without:
         self.items.refresh()
 
     def draw(self, rng, count):
-        """As `train.Items.draw`."""
+        """As `batches.Items.draw`."""
         parts, have = [], 0
         while have < count:
             batch = self.items.draw(rng, count)
@@ -84,7 +84,7 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from . import audio, config, data, pool, probe, train, words
+    from . import audio, batches, config, data, pool, probe, train, words
     from .teacher import class_names
 
     cfg = config.load(args.config)
@@ -123,7 +123,7 @@ def main():
     schedule = {"steps": args.steps, "minutes": 0.0, "check_every": max(1, args.steps // 3), "start": ""}
     arm = dataclasses.replace(cfg.audio, **schedule)
     span = cfg.package.window // pool.COLUMN, cfg.package.hop // pool.COLUMN
-    items = Without(train.Items(folder / "pool"), len(bank.labels), left_out, classes)
+    items = Without(batches.Items(folder / "pool"), len(bank.labels), left_out, classes)
     log = train.logger(folder / "log.jsonl")
     model = train.train(arm, folder, small, words.table(), seen, span, fitted, main_labels, cfg.seed, log, items=items)
     side = torch.from_numpy(bank.vectors[bank.first[left_out]])

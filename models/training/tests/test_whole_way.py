@@ -190,11 +190,11 @@ AUDIO = {"widths": [8, 12, 16, 24, 32], "trunk": 32, "dim": 32}
 def test_a_package_is_the_audio_side_that_it_was_made_of(made):
     import torch
 
-    from listen_training import config, package, revive, train
+    from listen_training import batches, config, package, revive
 
     student = revive.student(config.Audio(**AUDIO), made / "package")
     mel = np.random.default_rng(2).normal(-9, 4, (4, 288, 80)).astype(np.float32)
-    x = torch.from_numpy(((mel - train.MEAN) / train.STD).transpose(0, 2, 1)[:, None])
+    x = torch.from_numpy(((mel - batches.MEAN) / batches.STD).transpose(0, 2, 1)[:, None])
     runner = package.Runner(made / "package")
     with torch.no_grad():
         tokens = student.encoder.eval()(x)
