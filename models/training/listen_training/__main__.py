@@ -90,6 +90,7 @@ def main():
         captions_train,
         config,
         data,
+        device,
         finish,
         mixer,
         pool,
@@ -108,6 +109,8 @@ def main():
     log = train.logger(work / "log.jsonl")
     stage = Stages(log)
     torch.set_num_threads(cfg.threads or torch.get_num_threads())
+    where = device.chosen(cfg.device)
+    log({"device": str(where)})
 
     stage("clips")
     names = []
@@ -136,7 +139,7 @@ def main():
     stage("words")
     # A package that it begins with keeps its words: the audio side is fitted to them.
     begun = revive.is_package(cfg.audio.start)
-    encoder = revive.Words(cfg.audio.start) if begun else words.SentenceEncoder()
+    encoder = revive.Words(cfg.audio.start) if begun else words.SentenceEncoder(where)
     vocab = words.vocabulary(encoder.folder / "tokenizer.json")
     classes = class_names(cfg.teacher) if cfg.teacher else []
     without = words.kept_out(cfg.kept_out_words)
@@ -176,12 +179,13 @@ def main():
         (mel, position[val.labels[i]]) for mel, i in zip(val_mels, val_rows, strict=True) if val.labels[i] in position
     ]
     span = cfg.package.window // pool.COLUMN, cfg.package.hop // pool.COLUMN
-    student = train.train(cfg.audio, work, bank, table, val_set, span, fitted, main_labels, cfg.seed, log)
+    taught_by = bank, table, val_set, span, fitted, main_labels
+    student = train.train(cfg.audio, work, *taught_by, cfg.seed, log, device=where)
 
     if not begun:
         stage("text")
-        text, tokenizer = tower.train(cfg.text, work, *taught, encoder, vocab, cfg.seed, log)
-        text = tower.join(cfg.text, text, tokenizer, student.map, *taught, cfg.seed, log)
+        text, tokenizer = tower.train(cfg.text, work, *taught, encoder, vocab, cfg.seed, log, where)
+        text = tower.join(cfg.text, text, tokenizer, student.map, *taught, cfg.seed, log, where)
 
     stage("package")
     for writer in writers:

@@ -36,7 +36,7 @@ def main():
     import numpy as np
     import torch
 
-    from . import audio, config, data, pool, train, words
+    from . import audio, config, data, device, pool, train, words
 
     cfg = config.load(args.config)
     torch.set_num_threads(cfg.threads or torch.get_num_threads())
@@ -71,7 +71,8 @@ def main():
         log = train.logger(folder / "log.jsonl")
         log({"arm": name, "steps": steps, **changes})
         span = cfg.package.window // pool.COLUMN, cfg.package.hop // pool.COLUMN
-        student = train.train(arm, folder, bank, words.table(), val, span, probe, main_labels, cfg.seed, log)
+        taught_by = bank, words.table(), val, span, probe, main_labels
+        student = train.train(arm, folder, *taught_by, cfg.seed, log, device=device.chosen(cfg.device))
         vectors = torch.from_numpy(bank.vectors[bank.first[:-1]])[main_labels]
         results.append((name, *train.check(student, val, vectors, *span)))
         print(f"\n| {steps} steps, seed {cfg.seed} | top-1 | top-3 |\n|---|---|---|")

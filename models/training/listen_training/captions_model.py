@@ -104,8 +104,8 @@ class Captioner(nn.Module):
 
     def nothing(self, batch=1):
         """Keys and values before the first step."""
-        d = self.decoder
-        return [torch.zeros(batch, d.heads, 0, d.size) for _ in range(2 * len(d.layers))]
+        d, like = self.decoder, self.embed.weight
+        return [like.new_zeros(batch, d.heads, 0, d.size) for _ in range(2 * len(d.layers))]
 
     def assemble(self, windows, begin, prompt):
         """[1, N, width]: `begin` ids, the prefixes of windows ([T, dim] each) in order, `prompt` ids."""
@@ -115,7 +115,8 @@ class Captioner(nn.Module):
     def logits(self, embedded):
         """All at once, without a cache."""
         batch, n, _ = embedded.shape
-        mask, place = torch.ones(batch, n, dtype=torch.long), torch.arange(n).expand(batch, n)
+        mask = torch.ones(batch, n, dtype=torch.long, device=embedded.device)
+        place = torch.arange(n, device=embedded.device).expand(batch, n)
         return self.decoder(embedded, mask, place, *self.nothing(batch))[0]
 
     @torch.no_grad()
@@ -127,7 +128,7 @@ class Captioner(nn.Module):
             if token == stop:
                 break
             out.append(token)
-            embedded = torch.cat([embedded, self.embed(torch.tensor([[token]]))], dim=1)
+            embedded = torch.cat([embedded, self.embed(torch.tensor([[token]], device=embedded.device))], dim=1)
         return out
 
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from . import captions, captions_model, captions_scenes, captions_words, words
 from .captions_words import BEGIN, PAD, SAY, STOP
+from .device import CPU, chosen
 from .targets import overlaps
 
 GROUP = 8  # steps whose examples are drawn together and dealt out by length
@@ -52,13 +53,13 @@ class Batches:
 
 def loss_of(model, drawn):
     """Mean cross-entropy of the captions' tokens, and the share that is likeliest."""
-    width = model.width
+    width, device = model.width, model.embed.weight.device
     # Windows of the same length together.
     flat = [(i, w) for i, (e, _, _) in enumerate(drawn) for w in e.windows]
     made = [None] * len(flat)
     for size in {len(w) for _, w in flat}:
         at = [k for k, (_, w) in enumerate(flat) if len(w) == size]
-        found = model.projector(torch.from_numpy(np.stack([flat[k][1] for k in at])))
+        found = model.projector(torch.from_numpy(np.stack([flat[k][1] for k in at])).to(device))
         for k, vectors in zip(at, found, strict=True):
             made[k] = vectors
     heard = [[] for _ in drawn]
@@ -66,20 +67,20 @@ def loss_of(model, drawn):
         heard[i].append(vectors)
     rows, goals = [], []
     for i, (_, evidence, caption) in enumerate(drawn):
-        ids = model.embed(torch.tensor([BEGIN, *evidence, SAY, *caption]))
+        ids = model.embed(torch.tensor([BEGIN, *evidence, SAY, *caption], device=device))
         rows.append(torch.cat([ids[:1], *heard[i], ids[1:]]))
         goals.append([PAD] * (len(rows[-1]) - len(caption) - 1) + [*caption, STOP])
     longest = max(map(len, rows))
     x = torch.stack([F.pad(row, (0, 0, 0, longest - len(row))) for row in rows]).view(len(rows), longest, width)
-    goal = torch.tensor([g + [PAD] * (longest - len(g)) for g in goals])
+    goal = torch.tensor([g + [PAD] * (longest - len(g)) for g in goals], device=device)
     logits = model.logits(x)
     told = goal != PAD
-    logits, goal = logits[told], goal[told]
-    return F.cross_entropy(logits.float(), goal), float((logits.argmax(-1) == goal).float().mean())
+    right = ((logits.argmax(-1) == goal) & told).sum() / told.sum()
+    return F.cross_entropy(logits.float().transpose(1, 2), goal, ignore_index=PAD), float(right)
 
 
-def train(cfg, scenes, held, tokenizer, dim, folder, seed, log):
-    """Trains (or goes on with) the decoder; returns its averaged weights."""
+def train(cfg, scenes, held, tokenizer, dim, folder, seed, log, device=CPU):
+    """Trains (or goes on with) the decoder on `device`; returns its averaged weights (on the processor)."""
     torch.manual_seed(seed)
     make = lambda: captions_model.Captioner(tokenizer.get_vocab_size(), dim, 1, cfg.width, cfg.layers, cfg.heads)
     model, average = make(), make()
@@ -89,7 +90,8 @@ def train(cfg, scenes, held, tokenizer, dim, folder, seed, log):
         waves = captions_model.waves(torch.arange(captions_words.NUMBERS), cfg.width)
         model.embed.weight[numbers] += 0.05 * waves
     if cfg.start:
-        model.load_state_dict(torch.load(cfg.start, weights_only=True)["average"])
+        model.load_state_dict(torch.load(cfg.start, weights_only=True, map_location="cpu")["average"])
+    model, average = model.to(device), average.to(device)
     average.load_state_dict(model.state_dict())
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() <= 1]
@@ -97,7 +99,7 @@ def train(cfg, scenes, held, tokenizer, dim, folder, seed, log):
     optimiser = torch.optim.AdamW(groups, lr=cfg.rate, betas=(0.9, 0.98))
     path, step, before = folder / "captions.pt", 0, 0.0
     if path.exists():
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
@@ -113,7 +115,7 @@ def train(cfg, scenes, held, tokenizer, dim, folder, seed, log):
         for group in optimiser.param_groups:
             group["lr"] = float(rate)
         model.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=cfg.bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=cfg.bf16):
             loss, right = loss_of(model, drawn)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -153,7 +155,7 @@ def train(cfg, scenes, held, tokenizer, dim, folder, seed, log):
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
     bar.close()
-    return average.eval()
+    return average.eval().to("cpu")
 
 
 def digest(path):
@@ -225,7 +227,8 @@ def add(package, work, config, log):
         part, detector, labels, main, wordings, typed, grammar, near, cfg.max_windows, cfg.trusts_events
     )
     scenes, held = make(heard.part(slice(cut, None))), make(heard.part(slice(0, cut)))
-    model = train(cfg, scenes, held, tokenizer, vectors.shape[1], folder, config.seed, log)
+    where = chosen(config.device)
+    model = train(cfg, scenes, held, tokenizer, vectors.shape[1], folder, config.seed, log, where)
     size = write(package, model, tokenizer, cfg)
     log({"stage": "captions", "parameters": sum(p.numel() for p in model.parameters()), "bytes": size})
     show(package, held, tokenizer, config.seed, log)

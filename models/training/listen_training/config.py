@@ -123,7 +123,8 @@ class Captions:
 
 @dataclass
 class Config:
-    """All of it, with a seed and the number of threads (0: as torch likes).
+    """All of it, with a seed, the number of threads (0: as torch likes), and the device of the steps: `auto` (a GPU where CUDA has
+    one), `cpu`, `cuda`, `cuda:1`.
 
     `kept_out` names a CSV (path, part): rows of part `eval` train nothing; no text in the TOML file
     `kept_out_words` does either. `both` trains on `val` rows too: for weights
@@ -132,6 +133,7 @@ class Config:
 
     seed: int = 7
     threads: int = 2
+    device: str = "auto"
     teacher: str = ""
     audioset: str = ""
     kept_out: str = ""

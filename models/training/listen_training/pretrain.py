@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .batches import MEAN, STD, Ahead, Items, augment
+from .device import CPU, moved
 from .model import COLUMN, unit
 from .train import rate_at
 
@@ -49,15 +50,15 @@ def masks(rng, count, columns, ratio):
     return out
 
 
-def pretrain(model, config, work, seed, log):
-    """Trains `model.encoder` in place for `config.masked_steps` steps; `work/masked.pt` keeps the result."""
+def pretrain(model, config, work, seed, log, device=CPU):
+    """Trains `model.encoder` in place, on `device`, for `config.masked_steps` steps; `work/masked.pt` keeps the result."""
     path = Path(work) / "masked.pt"
     if path.exists():
-        model.encoder.load_state_dict(torch.load(path, weights_only=True))
+        model.encoder.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
         return
     torch.manual_seed(seed)
-    online, target = model.encoder, copy.deepcopy(model.encoder)
-    predictor = Predictor(config.trunk)
+    online = model.encoder.to(device)
+    target, predictor = copy.deepcopy(online), Predictor(config.trunk).to(device)
     parameters = list(online.parameters()) + list(predictor.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=config.masked_rate, weight_decay=0.02, betas=(0.9, 0.98))
     items, began, total = Items(Path(work) / "pool"), time.time(), 0.0
@@ -73,18 +74,18 @@ def pretrain(model, config, work, seed, log):
 
     ahead = Ahead(make, 0)
     for step in range(config.masked_steps):
-        x, mask = ahead.next()
+        x, mask = moved(ahead.next(), device)
         wide = mask.repeat_interleave(COLUMN, 1)[:, None, None].to(x.dtype)
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, step / config.masked_steps, config) * config.masked_rate / config.rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             with torch.no_grad():
                 wanted = target.features((x * wide).contiguous(memory_format=torch.channels_last))
             given = predictor(online.features((x * (1 - wide)).contiguous(memory_format=torch.channels_last)))
         wanted, given = wanted.float(), given.float()
         # Each column's vector without the mean over the batch's columns: what is common to all tells nothing.
         wanted = wanted - wanted.mean((0, 1), keepdim=True)
-        loss = (2 - 2 * F.cosine_similarity(given, wanted, dim=-1))[mask].mean()
+        loss = ((2 - 2 * F.cosine_similarity(given, wanted, dim=-1)) * mask).sum() / mask.sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from .device import CPU, moved
 from .model import TextTower
 
 
@@ -49,7 +50,7 @@ def make_tokenizer(phrases, vocab, pieces, path):
 
 def begin(chosen, encoder, width):
     """[pieces, width] vectors: the sentence encoder's own, on their principal axes."""
-    table = encoder.net.embeddings.word_embeddings.weight.detach().numpy()
+    table = encoder.net.embeddings.word_embeddings.weight.detach().cpu().numpy()
     ids = {w: i for i, w in enumerate(json.loads((encoder.folder / "tokenizer.json").read_text())["model"]["vocab"])}
     rows = table[[ids.get(w, 0) for w in chosen]].astype(np.float64)
     rows -= rows.mean(0)
@@ -100,8 +101,8 @@ def likeness(got, want, mean):
     return (1 - (got * want).sum(-1)).mean() + (1 - around).mean() + 3 * F.mse_loss(got @ got.T, want @ want.T)
 
 
-def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
-    """Trains (or goes on with) the tower on `phrases` [n] and their `vectors` [n, 384], drawn by `weights`."""
+def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log, device=CPU):
+    """Trains (or goes on with) the tower, on `device`, on `phrases` [n] and their `vectors` [n, 384], drawn by `weights`."""
     from tokenizers import Tokenizer
 
     work = Path(work)
@@ -114,19 +115,20 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
     model = TextTower(len(chosen), config.width, config.inner, config.layers, length=config.length)
     with torch.no_grad():
         model.embed.weight.copy_(torch.from_numpy(begin(chosen, encoder, config.width)))
+    model = model.to(device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=0.01, betas=(0.9, 0.98))
     data = Phrases(tokenizer, phrases, vectors, weights, config.length, config.batch, seed)
-    mean = torch.from_numpy(vectors.mean(0))
+    mean = torch.from_numpy(vectors.mean(0)).to(device)
     step = 0
     if path.exists():
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
     began, run, total = time.time(), 0, 0.0
     bar = tqdm(desc="text tower", total=config.steps, initial=step, disable=None)
     while step < config.steps:
-        ids, mask, want = data.draw(step)
+        ids, mask, want = moved(data.draw(step), device)
         for group in optimiser.param_groups:
             group["lr"] = float(
                 config.rate * min(1, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / config.steps)))
@@ -139,7 +141,7 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
         step, run, total = step + 1, run + 1, total + float(loss.detach())
         bar.update()
         if step % 200 == 0 or step == config.steps:
-            ids, mask, want = data.take(data.held)
+            ids, mask, want = moved(data.take(data.held), device)
             with torch.no_grad():
                 cos = float((F.normalize(model.sentence(ids, mask), dim=-1) * want).sum(-1).mean())
             log(
@@ -158,20 +160,21 @@ def train(config, work, phrases, vectors, weights, encoder, vocab, seed, log):
             )
             path.with_suffix(".part").rename(path)
     bar.close()
-    return model.eval(), tokenizer
+    return model.eval().to("cpu"), tokenizer
 
 
-def join(config, model, tokenizer, map_, phrases, vectors, weights, seed, log):
+def join(config, model, tokenizer, map_, phrases, vectors, weights, seed, log, device=CPU):
     """Last: the tower learns the audio side's own map, where the map itself stays. `vectors` are the sentence encoder's."""
-    model.train()
+    model = model.to(device).train()
     with torch.no_grad():
         goal = F.normalize(map_(torch.from_numpy(vectors)), dim=-1).numpy()
     data = Phrases(tokenizer, phrases, goal, weights, config.length, config.batch, seed + 1)
-    mean, frozen = torch.from_numpy(goal.mean(0)), [p.detach() for p in map_.parameters()]
+    mean = torch.from_numpy(goal.mean(0)).to(device)
+    frozen = [p.detach().to(device) for p in map_.parameters()]
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.rate / 4, weight_decay=0.0, betas=(0.9, 0.98))
     total = 0.0
     for step in range(config.join_steps):
-        ids, mask, want = data.draw(step)
+        ids, mask, want = moved(data.draw(step), device)
         for group in optimiser.param_groups:
             group["lr"] = float(config.rate / 4 * 0.5 * (1 + np.cos(np.pi * step / config.join_steps)))
         got = F.normalize(F.linear(F.normalize(model.sentence(ids, mask), dim=-1), *frozen), dim=-1)
@@ -184,4 +187,4 @@ def join(config, model, tokenizer, map_, phrases, vectors, weights, seed, log):
         if (step + 1) % 200 == 0 or step + 1 == config.join_steps:
             log({"stage": "join", "step": step + 1, "loss": round(total / (step % 200 + 1), 4)})
             total = 0.0
-    return model.eval()
+    return model.eval().to("cpu")

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from .batches import MEAN, STD, Ahead, Items, Texts, prepare
+from .device import CPU, moved
 from .model import Student
 from .targets import overlaps
 from .words import axes
@@ -19,7 +20,7 @@ from .words import axes
 
 def losses(model, made, config, probe, anchor=None):
     """The parts of the loss by name; `made` comes from `prepare`, `anchor` is the encoder to stay near."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+    with torch.autocast(made["x"].device.type, torch.bfloat16, enabled=config.bf16):
         hidden = model.encoder.features(made["x"])
     hidden = hidden.float()
     tokens = model.encoder.out(hidden)
@@ -43,7 +44,7 @@ def losses(model, made, config, probe, anchor=None):
     out["frame"] = (bce(frame_logit[..., :count], frame_target, reduction="none") * weight).sum(-1).mean()
     weight = (1 + 2 * clip_target) * ~clip_skip
     out["clip"] = (bce(clip_logit[:, :count], clip_target, reduction="none") * weight).sum(-1).mean()
-    zero = torch.zeros(())
+    zero = scale.new_zeros(())
     out["nonsense"] = (
         bce(frame_logit[..., count:], zero.expand_as(frame_logit[..., count:]), reduction="none").sum(-1).mean()
         + bce(clip_logit[:, count:], zero.expand_as(clip_logit[:, count:]), reduction="none").sum(-1).mean()
@@ -70,7 +71,7 @@ def losses(model, made, config, probe, anchor=None):
     out["recall"] = (1 - F.cosine_similarity(guess, root, dim=-1)).mean() + F.mse_loss(guess, root)
     if "probe" in made:
         soft, sure = made["probe"]
-        with_main = torch.log_softmax(20 * patch @ side[torch.from_numpy(probe["main"])].T, -1)
+        with_main = torch.log_softmax(20 * patch @ side[torch.from_numpy(probe["main"]).to(side.device)].T, -1)
         out["probe"] = -((soft * with_main).sum(-1) * sure).sum() / sure.sum().clamp(min=1)
     return out
 
@@ -78,7 +79,7 @@ def losses(model, made, config, probe, anchor=None):
 @torch.no_grad()
 def clip_cosines(model, mel, side, columns, step):
     """[L] of a clip's log-mel [T, 80]: the mean of its three best windows' cosines with `side` [L, dim]."""
-    x = ((torch.from_numpy(mel)[None] - MEAN) / STD).transpose(1, 2).unsqueeze(1)
+    x = ((torch.from_numpy(mel)[None].to(side.device) - MEAN) / STD).transpose(1, 2).unsqueeze(1)
     tokens = model.encoder(x)[0]
     parts = tokens.unfold(0, columns, step).transpose(1, 2) if len(tokens) >= columns else tokens[None]
     cos = model.head(parts) @ side.T
@@ -118,8 +119,8 @@ def begin(model, weights):
         raise SystemExit(f"start: expected the weights of this audio side; missing {missing}, unknown {unknown}")
 
 
-def train(config, work, bank, words, val, span, probe, main, seed, log, items=None):
-    """Trains (or goes on with) the audio side; `work/audio.pt` is the checkpoint; returns the averaged model.
+def train(config, work, bank, words, val, span, probe, main, seed, log, items=None, device=CPU):
+    """Trains (or goes on with) the audio side on `device`; `work/audio.pt` is the checkpoint; returns the averaged model (on the processor).
 
     `val` is listened to in windows of `span`: (columns, columns from one to the next). `items`: what batches are drawn
     from, where it is not the whole of `work/pool`.
@@ -135,9 +136,9 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
         model = Student(config, *axes(np.concatenate([bank.vectors, bank.classes]).astype(np.float64), config.dim))
     model.encoder = model.encoder.to(memory_format=torch.channels_last)
     if config.start and not from_package and not (work / "audio.pt").exists():
-        begin(model, torch.load(config.start, weights_only=True)["average"])
+        begin(model, torch.load(config.start, weights_only=True, map_location="cpu")["average"])
     if config.masked_steps and not (work / "audio.pt").exists():
-        pretrain.pretrain(model, config, work, seed, log)
+        pretrain.pretrain(model, config, work, seed, log, device)
     items = items or Items(work / "pool")
     texts, overlap = Texts(bank, config.one_wording), overlaps(bank.labels, words)
     others = ~np.isin(np.arange(len(bank.labels)), main)
@@ -151,7 +152,9 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
         revive.settle(model.encoder, [made["x"] for made in first])
         revive.recall(model, first)
     # Where it began, also after a stop.
-    anchor = revive.student(config, config.start).encoder.eval() if from_package and config.weight_stay else None
+    stays = from_package and config.weight_stay
+    anchor = revive.student(config, config.start).encoder.eval().to(device) if stays else None
+    model = model.to(device)
     average = copy.deepcopy(model)
     heavy = [p for p in model.parameters() if p.ndim > 1]
     light = [p for p in model.parameters() if p.ndim <= 1]
@@ -162,12 +165,12 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
     )
     step, before, path = 0, 0.0, work / "audio.pt"
     if path.exists():
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, before = state["step"], state.get("seconds", 0.0)
-    names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main]
+    names = torch.from_numpy(bank.vectors[bank.first[:-1]])[main].to(device)
     began, model_steps, sums, counted = time.time(), 0, {}, 0
     part = part_at(step, before, config)
 
@@ -181,7 +184,7 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
     while part < 1.0:
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, part, config)
-        parts = losses(model, ahead.next(), config, probe, anchor)
+        parts = losses(model, moved(ahead.next(), device), config, probe, anchor)
         total = sum(getattr(config, f"weight_{k}") * v for k, v in parts.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -225,9 +228,10 @@ def train(config, work, bank, words, val, span, probe, main, seed, log, items=No
             path.with_suffix(".part").rename(path)
     bar.close()
     ahead.stop()
+    average = average.to("cpu")
     if config.halfway:
         average = revive.between(average, revive.student(config, config.start), config.halfway)
-        shown = dict(zip(("top1", "top3"), check(average, val, names, *span), strict=True))
+        shown = dict(zip(("top1", "top3"), check(average, val, names.cpu(), *span), strict=True))
         log({"stage": "audio", "halfway": config.halfway, **shown})
     return average.eval()
 

@@ -84,7 +84,7 @@ def main():
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from . import audio, batches, config, data, pool, probe, train, words
+    from . import audio, batches, config, data, device, pool, probe, train, words
     from .teacher import class_names
 
     cfg = config.load(args.config)
@@ -125,7 +125,8 @@ def main():
     span = cfg.package.window // pool.COLUMN, cfg.package.hop // pool.COLUMN
     items = Without(batches.Items(folder / "pool"), len(bank.labels), left_out, classes)
     log = train.logger(folder / "log.jsonl")
-    model = train.train(arm, folder, small, words.table(), seen, span, fitted, main_labels, cfg.seed, log, items=items)
+    taught_by = small, words.table(), seen, span, fitted, main_labels
+    model = train.train(arm, folder, *taught_by, cfg.seed, log, items, device.chosen(cfg.device))
     side = torch.from_numpy(bank.vectors[bank.first[left_out]])
     with torch.no_grad():
         cos = np.stack([train.clip_cosines(model, mel, model.text(side), *span).numpy() for mel in mels])

