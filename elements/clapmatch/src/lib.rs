@@ -67,7 +67,7 @@
 //! | `labels-file` | string | | the same as JSON, with names, prompts, thresholds, durations, groups; both lists add up |
 //! | `prompt` | string | the package's | sentences with `{}`, `;` between |
 //! | `background` | string | the package's | sounds that labels are told apart from, `;` between |
-//! | `score` | enum | calibrated | `calibrated` or `cosine` |
+//! | `score` | enum | calibrated | `calibrated`, `cosine` or `softmax` |
 //! | `threshold` | double | -1: the package's | score from which on an event begins |
 //! | `offset-threshold` | double | -1: in proportion | score below which it ends |
 //! | `smoothing` | ns | the package's | time constant of an exponential mean over scores; 0: none |

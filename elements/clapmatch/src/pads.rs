@@ -133,7 +133,7 @@ impl ClapMatch {
                 let hole = e.gap_flags().contains(gst::GapFlags::DATA);
                 self.gap(start, start.saturating_add(duration.unwrap_or_default()), hole, event.clone())
             }
-            gst::EventView::Eos(_) => {
+            gst::EventView::Eos(_) | gst::EventView::SegmentDone(_) => {
                 self.end(EndReason::Eos);
                 self.src.push_event(event)
             }

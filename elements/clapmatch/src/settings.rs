@@ -20,6 +20,9 @@ pub enum Score {
     /// The cosine as it is.
     #[enum_value(name = "Cosine of sound and label as it is, in -1..1", nick = "cosine")]
     Cosine = 1,
+    /// Of all labels together 1.
+    #[enum_value(name = "Softmax of the scaled cosines, for picking one of several labels", nick = "softmax")]
+    Softmax = 2,
 }
 
 impl From<Score> for ScoreKind {
@@ -27,6 +30,7 @@ impl From<Score> for ScoreKind {
         match score {
             Score::Calibrated => ScoreKind::Calibrated,
             Score::Cosine => ScoreKind::Cosine,
+            Score::Softmax => ScoreKind::Softmax,
         }
     }
 }

@@ -165,6 +165,21 @@ fn what_goes_on_at_the_end_of_the_stream_ends_there() {
 }
 
 #[test]
+fn what_goes_on_at_the_end_of_a_segment_ends_there() {
+    let mut bench = Bench::new("application/x-json", &[LABELS]);
+    bench.hear(&["low tone", "low tone"]);
+    bench.h.push_event(gst::event::SegmentDone::new(s(3.0)));
+    assert_eq!(bench.events(), ["start low tone 0.0-2.0", "end low tone 0.0-3.0"]);
+    assert_eq!(bench.json().last().unwrap()["events"][0]["type"], "end");
+    // What comes behind it is heard as ever.
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    bench.h.push_event(gst::event::Segment::new(&segment));
+    bench.count = 0;
+    bench.hear(&["low tone", "silence"]);
+    assert_eq!(bench.events(), ["start low tone 0.0-2.0", "end low tone 0.0-2.0"]);
+}
+
+#[test]
 fn a_flush_ends_events_and_downstream_hears_of_it_afterwards() {
     let mut bench = Bench::new("application/x-json", &[LABELS]);
     bench.hear(&["low tone"]);

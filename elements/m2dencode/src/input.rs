@@ -42,6 +42,8 @@ enum Cutter {
 /// Windows that come whole.
 struct Exact {
     preparer: Preparer,
+    /// Whether a shorter one comes filled; then buffers count its own frames.
+    filled: bool,
     /// Number of the next one.
     next: u64,
     /// The one before: its end may hold the stream's last time steps.
@@ -53,7 +55,7 @@ impl Input {
         let (manifest, plan) = (model.package.manifest(), &model.plan);
         let cutter = match model.comes_in_windows() {
             true => {
-                Cutter::Exact(Exact { preparer: Preparer::new(manifest, plan)?, next: 0, before: Vec::new() })
+                Cutter::Exact(Exact::new(Preparer::new(manifest, plan)?))
             }
             false => Cutter::Rolling(WindowStream::new(manifest, plan)?),
         };
@@ -67,6 +69,13 @@ impl Input {
             at_once: 1,
             model,
         })
+    }
+
+    /// Says whether upstream fills a window that the stream's end cuts short.
+    pub fn set_filled(&mut self, filled: bool) {
+        if let Cutter::Exact(exact) = &mut self.cutter {
+            exact.filled = filled;
+        }
     }
 
     /// Whether a buffer of `bytes` bytes holds whole frames, or one window where each buffer is one.
@@ -115,7 +124,8 @@ impl Input {
                 self.references.observe(buffer, time);
             }
             self.expect(steps);
-            self.push(&values, sink)
+            let valid = buffer.offset_end().saturating_sub(buffer.offset());
+            self.push(&values, valid, sink)
         });
         self.values = values;
         result
@@ -224,15 +234,15 @@ impl Input {
     fn push_silence(&mut self, frames: u64, sink: Sink<'_>) -> Result<(), FlowError> {
         // The longest fill is a second: a hundred frames or so.
         let silence = vec![self.silence; frames as usize * self.model.plan.width];
-        self.push(&silence, sink)
+        self.push(&silence, 0, sink)
     }
 
-    /// Cuts frames into windows; each goes on before the next is made.
-    fn push(&mut self, values: &[f32], sink: Sink<'_>) -> Result<(), FlowError> {
+    /// Cuts frames into windows; each goes on before the next is made. `valid`: frames of real sound, where buffers say it.
+    fn push(&mut self, values: &[f32], valid: u64, sink: Sink<'_>) -> Result<(), FlowError> {
         let plan = &self.model.plan;
         let width = plan.width;
         if let Cutter::Exact(exact) = &mut self.cutter {
-            let job = exact.take(values, u64::from(plan.hop_frames), plan.window_frames as usize * width);
+            let job = exact.take(values, valid, width, plan.hop_frames, plan.window_frames);
             let ticket = self.ticket(&job, &self.timeline.clone());
             return sink(job, ticket, false).map(drop);
         }
@@ -271,14 +281,23 @@ impl Input {
 }
 
 impl Exact {
-    fn take(&mut self, frames: &[f32], hop: u64, whole: usize) -> WindowJob {
+    fn new(preparer: Preparer) -> Self {
+        Self { preparer, filled: false, next: 0, before: Vec::new() }
+    }
+
+    fn take(&mut self, frames: &[f32], valid: u64, width: usize, hop: u32, whole: u32) -> WindowJob {
+        let there = (frames.len() / width.max(1)) as u32;
+        let valid = match u32::try_from(valid) {
+            Ok(valid) if self.filled && valid > 0 => valid.min(there),
+            _ => there,
+        };
         let window = Window {
-            start_frame: self.next * hop,
+            start_frame: self.next * u64::from(hop),
             frames,
             first: self.next == 0,
-            last: frames.len() < whole,
+            last: valid < whole,
         };
-        let job = self.preparer.prepare(&window);
+        let job = self.preparer.prepare_filled(&window, valid);
         self.next += 1;
         self.before.clear();
         if !window.last {

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use gst::ClockTime;
 use gst_listen_common::caps::{EdgeCaps, EmbeddingCaps, EmbeddingKind, MelFormat, WaveformCaps};
 use listen_encoder::{EncoderError, EncoderOptions, Plan};
-use listen_package::{ClipPooling, Edge, Manifest, Output, Package, Precision};
+use listen_features::Fill;
+use listen_package::{ClipPooling, Edge, Manifest, Output, Package, Precision, ShortPad};
 
 use crate::settings::{ONE_HOP, Settings};
 
@@ -44,6 +45,11 @@ impl OpenModel {
                 hop: plan.hop_frames,
                 // The stream's last time steps are in the middle of no window.
                 tail: plan.steps.is_some_and(|steps| steps.overlaps()),
+                fill: match manifest.window.short_pad {
+                    ShortPad::Repeat => Some(Fill::Repeat),
+                    ShortPad::RepeatCut => Some(Fill::RepeatCut),
+                    ShortPad::ZeroNormalized | ShortPad::Silence => None,
+                },
             },
         };
         let format = package.front_end().map(|front_end| MelFormat {

@@ -144,9 +144,9 @@ impl M2dEncode {
         forwarded
     }
 
-    fn take_caps(&self, caps: &gst::CapsRef) -> Result<(), FlowError> {
+    fn take_caps(&self, found: &gst::CapsRef) -> Result<(), FlowError> {
         let Some(model) = self.model() else { return Err(FlowError::Flushing) };
-        let channel = match self.channel(&model, caps) {
+        let channel = match self.channel(&model, found) {
             Ok(channel) => channel,
             Err(error) => {
                 self.refusal.post(&*self.obj(), error);
@@ -164,6 +164,9 @@ impl M2dEncode {
         }
         // The same frames of another channel are another stream.
         self.drain()?;
+        if let Some(input) = self.lock(&self.input).as_mut() {
+            input.set_filled(MelCaps::from_caps(found).is_ok_and(|found| found.format.edge.is_filled()));
+        }
         self.queue.event(gst::event::Caps::new(&caps))
     }
 

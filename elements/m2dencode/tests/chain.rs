@@ -15,7 +15,7 @@ use listen_encoder::{
     Embedding, EncoderModel, EncoderOptions, Plan, Preparer, Window, WindowJob, WindowStream,
 };
 use listen_features::log_mel;
-use listen_package::Package;
+use listen_package::{Package, ShortPad};
 use listen_runtime::{Model, Provider};
 
 fn signal(samples: usize) -> Vec<f32> {
@@ -85,7 +85,18 @@ fn reference(package: &str, samples: &[f32], options: &EncoderOptions) -> Vec<Em
             let cut = &samples[k * hop..samples.len().min(k * hop + whole)];
             let (start_frame, first, last) =
                 ((k * plan.hop_frames as usize) as u64, k == 0, cut.len() < whole);
-            preparer.prepare(&Window { start_frame, frames: &log_mel(front_end, cut).unwrap(), first, last })
+            // A recording that is shorter than a window is repeated, not its frames.
+            let repeated = match manifest.window.short_pad {
+                ShortPad::Repeat => whole / cut.len(),
+                ShortPad::RepeatCut => whole / cut.len() + 1,
+                ShortPad::ZeroNormalized | ShortPad::Silence => 0,
+            };
+            let mut sound = cut.repeat(repeated.max(1));
+            if repeated > 0 {
+                sound.resize(whole, 0.0);
+            }
+            let window = Window { start_frame, frames: &log_mel(front_end, &sound).unwrap(), first, last };
+            preparer.prepare_filled(&window, front_end.frames_in(cut.len() as u64) as u32)
         };
         (0..count).map(window).collect()
     } else {
@@ -119,6 +130,26 @@ fn every_kind_of_package_gives_the_embeddings_of_its_encoder_whatever_the_buffer
                     (found.offset(), found.offset_end() - found.offset()),
                     (expected.start_frame, expected.frames.into())
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_fills_a_short_window_is_its_own_sound_repeated_before_it_becomes_frames() {
+    for pad in ["repeat", "repeat_cut"] {
+        let copy = common::changed("tiny-clip", |manifest| manifest["window"]["short_pad"] = pad.into());
+        let package = copy.path().to_str().unwrap();
+        let whole = open(package).front_end().unwrap().exact_samples(32) as usize;
+        for len in [whole / 3, whole / 2 + 100, whole + 500] {
+            let expected = reference(package, &signal(len), &options());
+            let (mut h, _) = chain(package, |_| ());
+            push(&mut h, &signal(len), 700);
+            let out = common::finish(&mut h);
+            assert_eq!(out.len(), expected.len(), "{pad}, {len} samples");
+            for (found, expected) in out.iter().zip(&expected) {
+                assert!(row(found) == expected.data, "{pad}, {len} samples");
+                assert_eq!(found.offset_end() - found.offset(), u64::from(expected.frames), "{pad}, {len} samples");
             }
         }
     }

@@ -74,7 +74,7 @@ fn exact_harness() -> (Harness, gst::Bus) {
     let mut h = Harness::with_element(&element, Some("sink"), Some("src"));
     h.set_live(false);
     wait_for_load(&bus);
-    let edge = EdgeCaps::Exact { window: WINDOW as u32, hop: HOP as u32, tail: false };
+    let edge = EdgeCaps::Exact { window: WINDOW as u32, hop: HOP as u32, tail: false, fill: None };
     h.set_src_caps(
         MelCaps { format: MelFormat { edge, ..MelFormat::new(FrontEnd::byol_a()) }, channel: -1 }.to_caps(),
     );

@@ -76,7 +76,7 @@ fn exact_windows_of_one_buffer_of_sound_come_one_by_one_and_none_is_lost() {
     // Upstream holds back a window, and six hops of sound in one buffer.
     h.set_upstream_latency(time(WINDOW + 6 * HOP));
     wait_for_load(&bus);
-    let edge = EdgeCaps::Exact { window: WINDOW as u32, hop: HOP as u32, tail: false };
+    let edge = EdgeCaps::Exact { window: WINDOW as u32, hop: HOP as u32, tail: false, fill: None };
     let format = MelFormat { edge, ..MelFormat::new(FrontEnd::byol_a()) };
     h.set_src_caps(MelCaps { format, channel: -1 }.to_caps());
     for k in 0..6 {

@@ -279,9 +279,9 @@ impl Settings {
             // Caps carry them as ints.
             u32::try_from(frames.min(i32::MAX as u128)).unwrap_or(i32::MAX as u32)
         };
-        let (window, hop, tail) = match base {
-            EdgeCaps::Rolling => (frames(1_000_000_000), 0, false),
-            EdgeCaps::Exact { window, hop, tail } => (window, hop, tail),
+        let (window, hop, tail, fill) = match base {
+            EdgeCaps::Rolling => (frames(1_000_000_000), 0, false, None),
+            EdgeCaps::Exact { window, hop, tail, fill } => (window, hop, tail, fill),
         };
         let window = if self.window == 0 { window } else { frames(self.window) };
         let hop = match (self.hop, hop) {
@@ -289,7 +289,7 @@ impl Settings {
             (0, hop) => hop,
             (own, _) => frames(own),
         };
-        EdgeCaps::Exact { window, hop, tail }
+        EdgeCaps::Exact { window, hop, tail, fill }
     }
 }
 
@@ -308,7 +308,7 @@ mod tests {
             FrontEnd::yamnet(),
         ];
         for front_end in presets {
-            let exact = EdgeCaps::Exact { window: 608, hop: 304, tail: true };
+            let exact = EdgeCaps::Exact { window: 608, hop: 304, tail: true, fill: None };
             let base = MelFormat { edge: exact, pre_scale: 2.0, ..MelFormat::new(front_end) };
             assert_eq!(settings.applied_to(&base, Some(8_000)), base);
         }
@@ -332,8 +332,8 @@ mod tests {
         let ms = 1_000_000;
         let settings =
             Settings { edge: Edge::Exact, window: 6_080 * ms, hop: 1_600 * ms, ..Settings::default() };
-        assert_eq!(settings.own(None).edge, EdgeCaps::Exact { window: 608, hop: 160, tail: false });
+        assert_eq!(settings.own(None).edge, EdgeCaps::Exact { window: 608, hop: 160, tail: false, fill: None });
         let settings = Settings { edge: Edge::Exact, window: 6_080 * ms, ..Settings::default() };
-        assert_eq!(settings.own(None).edge, EdgeCaps::Exact { window: 608, hop: 608, tail: false });
+        assert_eq!(settings.own(None).edge, EdgeCaps::Exact { window: 608, hop: 608, tail: false, fill: None });
     }
 }

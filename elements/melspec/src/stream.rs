@@ -40,9 +40,9 @@ impl Stream {
             Format::Samples(_) => Core::Samples(Plain::default()),
             Format::Mel(mel) => match mel.edge {
                 EdgeCaps::Rolling => Core::Rolling(LogMel::new(&mel.front_end)?),
-                EdgeCaps::Exact { window, hop, tail } => {
+                EdgeCaps::Exact { window, hop, tail, fill } => {
                     let windows = ExactWindows::new(&mel.front_end, window as usize, hop as usize)?;
-                    Core::Exact(windows.with_tail(tail))
+                    Core::Exact(windows.with_tail(tail).with_fill(fill))
                 }
             },
         };
@@ -157,7 +157,7 @@ impl Stream {
     fn drain(&mut self, timeline: &Timeline) -> impl Iterator<Item = gst::Buffer> + use<> {
         let mut frames = match &self.core {
             Core::Rolling(mel) => Frames::rolling(mel.frames_at_finish() * self.bytes_per_frame()),
-            Core::Exact(_) => Frames::exact(1),
+            Core::Exact(windows) => Frames { sound: Some(windows.frames_at_finish() as u64), ..Frames::exact(1) },
             Core::Samples(_) => Frames::rolling(0),
         };
         match &mut self.core {
@@ -229,10 +229,11 @@ impl Stream {
     fn stamp(&mut self, frames: Frames, timeline: &Timeline) -> Vec<gst::Buffer> {
         let hop = u64::from(self.format.hop_length());
         let per_frame = self.bytes_per_frame();
+        let sound = frames.sound;
         let buffers = frames.buffers.into_iter().filter(|bytes| !bytes.is_empty());
         buffers
             .map(|bytes| {
-                let count = (bytes.len() / per_frame) as u64;
+                let count = sound.unwrap_or((bytes.len() / per_frame) as u64);
                 let first = match self.format.edge() {
                     EdgeCaps::Rolling => self.given,
                     EdgeCaps::Exact { hop, .. } => self.given * u64::from(hop),
@@ -266,15 +267,17 @@ struct Frames {
     buffers: Vec<Vec<u8>>,
     /// Whether all go into one buffer.
     rolling: bool,
+    /// How many frames of sound there are in the one window that the stream's end cut short, which may be filled.
+    sound: Option<u64>,
 }
 
 impl Frames {
     fn rolling(bytes: usize) -> Self {
-        Self { buffers: vec![Vec::with_capacity(bytes)], rolling: true }
+        Self { buffers: vec![Vec::with_capacity(bytes)], rolling: true, sound: None }
     }
 
     fn exact(windows: usize) -> Self {
-        Self { buffers: Vec::with_capacity(windows), rolling: false }
+        Self { buffers: Vec::with_capacity(windows), rolling: false, sound: None }
     }
 
     /// Adds frames (rolling) or a window (exact).

@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gst_check::Harness;
 use gst_listen_common::caps::{EdgeCaps, MelCaps, MelFormat};
 use gst_listen_melspec::{MelSpec, Preset};
-use listen_features::{FrontEnd, log_mel};
+use listen_features::{Fill, FrontEnd, log_mel};
 
 fn mel(samples: &[f32]) -> Vec<f32> {
     log_mel(&FrontEnd::m2d_16k(), samples).unwrap()
@@ -38,7 +38,7 @@ fn error(bus: &gst::Bus) -> Option<String> {
 
 #[test]
 fn the_front_end_is_the_one_that_downstream_asks_for() {
-    let window = EdgeCaps::Exact { window: 96, hop: 48, tail: false };
+    let window = EdgeCaps::Exact { window: 96, hop: 48, tail: false, fill: None };
     for edge in [EdgeCaps::Rolling, window] {
         let format = MelFormat { edge, pre_scale: 0.5, ..MelFormat::new(FrontEnd::byol_a()) };
         let (mut h, _) = asked(&format, |element| element.set_channel(3));
@@ -51,6 +51,30 @@ fn the_front_end_is_the_one_that_downstream_asks_for() {
         h.push(buffer(None, &samples)).unwrap();
         h.push_event(gst::event::Eos::new());
         assert!(collect(&mut h).0 == log_mel(&FrontEnd::byol_a(), &halved).unwrap());
+    }
+}
+
+#[test]
+fn a_short_recording_fills_its_window_where_downstream_asks_for_that() {
+    let front_end = FrontEnd::byol_a();
+    let (short, whole) = (6_000_usize, front_end.exact_samples(96) as usize);
+    for (fill, repeated) in [(None, 1), (Some(Fill::Repeat), 2), (Some(Fill::RepeatCut), 3)] {
+        let edge = EdgeCaps::Exact { window: 96, hop: 48, tail: false, fill };
+        let (mut h, _) = asked(&MelFormat { edge, ..MelFormat::new(front_end.clone()) }, |_| ());
+        h.set_src_caps(audio_caps(16_000));
+        let samples = signal(0, short);
+        h.push(buffer(None, &samples)).unwrap();
+        h.push_event(gst::event::Eos::new());
+        let mut expected = samples.repeat(repeated);
+        if fill.is_some() {
+            expected.resize(whole, 0.0);
+        }
+        let (found, buffers) = collect(&mut h);
+        assert!(found == log_mel(&front_end, &expected).unwrap(), "{fill:?}");
+        // Its times are those of what sounds.
+        let frames = front_end.frames_in(short as u64);
+        assert_eq!((buffers[0].offset(), buffers[0].offset_end()), (0, frames), "{fill:?}");
+        assert_eq!(buffers[0].duration(), Some(gst::ClockTime::from_mseconds(10) * frames), "{fill:?}");
     }
 }
 

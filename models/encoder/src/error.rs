@@ -71,7 +71,7 @@ pub enum EncoderError {
     Graph {
         /// The graph's file.
         file: String,
-        /// What disagrees.
+        /// What disagrees: a key of the manifest, perhaps with the name that it gives.
         what: String,
         /// The manifest's.
         expected: String,

@@ -56,6 +56,8 @@ struct Graph {
 /// What a graph must look like; shapes without the batch.
 struct Ends<'a> {
     file: &'a str,
+    /// The manifest's keys of the input's and the output's name.
+    keys: [&'static str; 2],
     input: &'a str,
     takes: Vec<Size>,
     output: &'a str,
@@ -122,7 +124,7 @@ impl Graphs {
                 let (takes, gives) = (vec![Size::Is(manifest.clip_dim() as usize)], vec![Size::Is(classes)]);
                 Some(Graph::load(
                     package,
-                    &Ends { file, input, takes, output, gives },
+                    &Ends { file, keys: ["tagger.input", "tagger.output"], input, takes, output, gives },
                     &session(exact, &weights.tagger),
                 )?)
             }
@@ -203,24 +205,24 @@ impl Graph {
             None => Session::load(&GraphSource::Bytes(&package.read(ends.file)?), options)?,
         };
         let wrong = |what: String, expected: String, found: String| EncoderError::Graph {
-            file: ends.file.into(),
+            file: package.shown(ends.file),
             what,
             expected,
             found,
         };
         let (inputs, outputs) = (session.inputs(), session.outputs());
         let [input] = inputs else {
-            return Err(wrong("inputs".into(), ends.input.into(), names(inputs)));
+            return Err(wrong(ends.keys[0].into(), ends.input.into(), names(inputs)));
         };
         if input.name != ends.input {
-            return Err(wrong("input".into(), ends.input.into(), input.name.clone()));
+            return Err(wrong(ends.keys[0].into(), ends.input.into(), input.name.clone()));
         }
         let Some(output) = outputs.iter().find(|port| port.name == ends.output) else {
-            return Err(wrong("output".into(), ends.output.into(), names(outputs)));
+            return Err(wrong(ends.keys[1].into(), ends.output.into(), names(outputs)));
         };
-        for (side, port, dims) in [("input", input, &ends.takes), ("output", output, &ends.gives)] {
+        for (key, port, dims) in [(ends.keys[0], input, &ends.takes), (ends.keys[1], output, &ends.gives)] {
             if !fits(port, dims) {
-                let what = format!("{side} `{}`", port.name);
+                let what = format!("{key} `{}`", port.name);
                 return Err(wrong(
                     what,
                     format!("float32 {}", show(dims)),
@@ -230,7 +232,7 @@ impl Graph {
         }
         let batch = input.dims.first().copied().flatten().unwrap_or(usize::MAX);
         Ok(Self {
-            file: ends.file.into(),
+            file: package.shown(ends.file),
             input: ends.input.into(),
             output: ends.output.into(),
             batch,
@@ -304,7 +306,14 @@ fn encoder_ends<'a>(manifest: &'a Manifest, recipe: &Recipe, file: &'a str) -> E
     };
     let dim = Size::Is(recipe.dim);
     let gives = if recipe.in_time() { vec![vectors(manifest, recipe), dim] } else { vec![dim] };
-    Ends { file, input: &manifest.encoder.input.name, takes, output: &manifest.encoder.output.name, gives }
+    Ends {
+        file,
+        keys: ["encoder.input.name", "encoder.output.name"],
+        input: &manifest.encoder.input.name,
+        takes,
+        output: &manifest.encoder.output.name,
+        gives,
+    }
 }
 
 fn head_ends<'a>(manifest: &'a Manifest, recipe: &Recipe, head: &'a Head) -> Ends<'a> {
@@ -313,7 +322,8 @@ fn head_ends<'a>(manifest: &'a Manifest, recipe: &Recipe, head: &'a Head) -> End
         HeadInput::Pooled => vec![Size::Is(manifest.frame_dim().map_or(recipe.dim, |dim| dim as usize))],
     };
     let gives = vec![Size::Is(head.dim as usize)];
-    Ends { file: &head.file, input: &head.input, takes, output: &head.output, gives }
+    let keys = ["head.input", "head.output"];
+    Ends { file: &head.file, keys, input: &head.input, takes, output: &head.output, gives }
 }
 
 /// The only length that the encoder takes, if there is only one. Parts of a stream have others.

@@ -184,10 +184,16 @@ impl Preparer {
 
     /// Makes a job of the stream's next window. A dropped window need not be prepared, a gated one is.
     pub fn prepare(&mut self, window: &Window<'_>) -> WindowJob {
+        self.prepare_filled(window, u32::MAX)
+    }
+
+    /// As [`prepare`](Self::prepare), of a window that was filled before it became frames: the first `valid_frames` at most are
+    /// real sound. Statistics `per_window` are then those of all frames, as of any recording that is repeated first.
+    pub fn prepare_filled(&mut self, window: &Window<'_>, valid_frames: u32) -> WindowJob {
         let mended = std::mem::take(&mut self.mended);
         let mended = self.mend(window.frames, mended);
         let frames = if mended.is_empty() { window.frames } else { &mended };
-        let job = self.job(window, frames);
+        let job = self.job(window, frames, valid_frames);
         self.mended = mended;
         job
     }
@@ -239,11 +245,12 @@ impl Preparer {
         self.bad_values
     }
 
-    fn job(&mut self, window: &Window<'_>, frames: &[f32]) -> WindowJob {
-        let level_db = self.meter.db(frames);
+    fn job(&mut self, window: &Window<'_>, frames: &[f32], valid_frames: u32) -> WindowJob {
+        let there = (frames.len() / self.width.max(1)) as u32;
+        let valid_frames = valid_frames.min(there);
+        let level_db = self.meter.db(&frames[..valid_frames as usize * self.width]);
         let statistics = self.normalizer.statistics(window.start_frame, frames, self.width);
-        let valid_frames = (frames.len() / self.width.max(1)) as u32;
-        let padded = self.padded(valid_frames);
+        let padded = self.padded(there);
         let data = self.laid_out(frames, padded, &statistics);
         let described = self.steps.map_or(0..0, |grid| {
             let given = grid.given(valid_frames, grid.steps(padded), window.first, window.last);

@@ -1,7 +1,7 @@
 //! The package's self-test: its sound, through our front end and its graphs.
 
 use listen_features::log_mel;
-use listen_package::{Manifest, Output, Package, PackageError, Precision, SelfTest};
+use listen_package::{Output, Package, PackageError, Precision, SelfTest};
 
 use crate::{
     EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, WindowMode, WindowStream, prepare,
@@ -23,38 +23,38 @@ pub(crate) fn run(
     precision: Precision,
     model: &mut EncoderModel,
 ) -> Result<(), EncoderError> {
-    let manifest = package.manifest();
-    let Some(test) = &manifest.self_test else { return Ok(()) };
+    let Some(test) = &package.manifest().self_test else { return Ok(()) };
     let (_, samples) = package.tensor_f32(&test.file, "samples")?;
     let frames = match package.front_end() {
         Some(front_end) => {
             let mut samples = samples;
-            prepare::conditioning(&manifest.audio).apply_to(&mut samples);
+            prepare::conditioning(&package.manifest().audio).apply_to(&mut samples);
             let frames = log_mel(front_end, &samples)?;
             if let Some(expected) = optional(package, test, "log_mel")? {
-                compare_log_mel(test, &frames, &expected, front_end.n_mels as usize)?;
+                compare_log_mel(package, test, &frames, &expected, front_end.n_mels as usize)?;
             }
             frames
         }
         None => samples,
     };
     if let Some(expected) = optional(package, test, "embedding")? {
-        compare_embedding(manifest, test, precision, model, &frames, &expected)?;
+        compare_embedding(package, test, precision, model, &frames, &expected)?;
     }
     match model.carries() {
-        true => compare_parts(manifest, test, precision, model, &frames),
+        true => compare_parts(package, test, precision, model, &frames),
         false => Ok(()),
     }
 }
 
 /// Part by part the time steps must be those of the whole, but for what kernels round.
 fn compare_parts(
-    manifest: &Manifest,
+    package: &Package,
     test: &SelfTest,
     precision: Precision,
     model: &mut EncoderModel,
     frames: &[f32],
 ) -> Result<(), EncoderError> {
+    let manifest = package.manifest();
     let width = manifest.front_end().map_or(1, |front_end| front_end.n_mels as usize).max(1);
     let count = (frames.len() / width) as u32;
     let right = manifest.streaming.as_ref().map_or(0, |streaming| streaming.right_context);
@@ -94,7 +94,7 @@ fn compare_parts(
     let least = cosines.enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
     match least {
         Some((step, found)) if found < allowed => {
-            Err(EncoderError::SelfTestCarry { file: test.file.clone(), step, found, allowed })
+            Err(EncoderError::SelfTestCarry { file: package.shown(&test.file), step, found, allowed })
         }
         _ => Ok(()),
     }
@@ -111,6 +111,7 @@ fn optional(package: &Package, test: &SelfTest, tensor: &str) -> Result<Option<V
 }
 
 fn compare_log_mel(
+    package: &Package,
     test: &SelfTest,
     found: &[f32],
     expected: &[f32],
@@ -123,7 +124,7 @@ fn compare_log_mel(
         return Ok(());
     }
     Err(EncoderError::SelfTestLogMel {
-        file: test.file.clone(),
+        file: package.shown(&test.file),
         found: worst,
         allowed: test.log_mel_max_abs,
         frame: at / bands.max(1),
@@ -132,13 +133,14 @@ fn compare_log_mel(
 }
 
 fn compare_embedding(
-    manifest: &Manifest,
+    package: &Package,
     test: &SelfTest,
     precision: Precision,
     model: &mut EncoderModel,
     frames: &[f32],
     expected: &[f32],
 ) -> Result<(), EncoderError> {
+    let manifest = package.manifest();
     // Whatever the stream's window and output: the default window as a clip, encoded whole.
     let clip = EncoderOptions {
         output: Some(Output::Clip),
@@ -158,7 +160,7 @@ fn compare_embedding(
     if found >= allowed {
         return Ok(());
     }
-    Err(EncoderError::SelfTestEmbedding { file: test.file.clone(), found, allowed, precision })
+    Err(EncoderError::SelfTestEmbedding { file: package.shown(&test.file), found, allowed, precision })
 }
 
 /// Cosine of the angle between two vectors; 0 where one is of zeros.

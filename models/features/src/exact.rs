@@ -1,5 +1,7 @@
 //! Windows as if each were a recording of its own (`edge=exact`).
 
+use std::collections::VecDeque;
+
 use crate::{
     FrontEnd, FrontEndError,
     analysis::Analysis,
@@ -25,6 +27,29 @@ pub struct ExactWindows {
     /// `[window_frames * n_mels]`: the window that is lent.
     window: Box<[f32]>,
     next: Next,
+    /// What fills the stream's last window, and the samples from where the next one begins.
+    fill: Option<(Fill, VecDeque<f32>)>,
+}
+
+/// How the samples of a recording that is shorter than a window fill one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fill {
+    /// As often as they fit whole, then digital silence, as LAION-CLAP has it (models.md 1.2).
+    Repeat,
+    /// Again and again, the last time as far as they fit, as MS-CLAP has it.
+    RepeatCut,
+}
+
+impl Fill {
+    /// `samples`, of which there is at least one, and what follows them in a window of `len`.
+    fn window(self, samples: &VecDeque<f32>, len: usize) -> Vec<f32> {
+        let repeated = match self {
+            Fill::Repeat => len / samples.len() * samples.len(),
+            Fill::RepeatCut => len,
+        };
+        let silence = std::iter::repeat_n(0.0, len - repeated);
+        samples.iter().copied().cycle().take(repeated).chain(silence).collect()
+    }
 }
 
 /// Where frames and windows begin and end; all in samples but for the names with `frames`.
@@ -107,9 +132,19 @@ impl ExactWindows {
             edge: vec![0.0; win].into(),
             window: vec![0.0; window_frames * bands].into(),
             next: Next::default(),
+            fill: None,
             plan,
             analysis,
         })
+    }
+
+    /// The same windows; but the stream's last one, where it is shorter than the others, is filled by its own samples up to
+    /// a whole one before it becomes frames.
+    pub fn with_fill(mut self, fill: Option<Fill>) -> Self {
+        // Samples come in pieces of a window's reach at most.
+        let most = (self.plan.window + self.plan.window_hop) as usize + self.samples.most();
+        self.fill = fill.map(|fill| (fill, VecDeque::with_capacity(most)));
+        self
     }
 
     /// The same windows; but where they overlap and the stream ends with one, what the next one would have shared with it
@@ -127,18 +162,25 @@ impl ExactWindows {
     /// Takes samples and lends each window `[window_frames * n_mels]` that they complete.
     pub fn push(&mut self, mut samples: &[f32], mut window: impl FnMut(&[f32])) {
         while !samples.is_empty() {
-            samples = self.samples.take(samples);
+            let rest = self.samples.take(samples);
+            self.keep(&samples[..samples.len() - rest.len()]);
+            samples = rest;
             self.advance(&mut window);
+            self.let_go();
         }
     }
 
     /// Ends the stream. Sound that no window has held yet (with a [tail](Self::with_tail): whatever the next one would
     /// hold) is lent as a window of fewer frames,
     /// `[frames_in(its samples) * n_mels]`, from where the next window would have begun to the end, with its own
-    /// reflection there. Then the next sample begins a new stream.
+    /// reflection there; where it is [filled](Self::with_fill) as a whole one. Then the next sample begins a new stream.
     pub fn finish(&mut self, mut window: impl FnMut(&[f32])) {
         let frames = self.frames_at_finish();
-        if frames > 0 {
+        if frames > 0 && let Some((fill, kept)) = &self.fill {
+            let filled = fill.window(kept, self.plan.window as usize);
+            self.reset();
+            self.push(&filled, window);
+        } else if frames > 0 {
             let (start, len) = (self.next.window * self.plan.window_hop, self.rest());
             if len < self.plan.head {
                 self.make_heads(self.next.window, len);
@@ -153,6 +195,24 @@ impl ExactWindows {
     pub fn reset(&mut self) {
         self.samples.restart(0);
         self.next = Next::default();
+        if let Some((_, kept)) = &mut self.fill {
+            kept.clear();
+        }
+    }
+
+    /// Keeps samples as the front end takes them, where they may have to fill a window.
+    fn keep(&mut self, samples: &[f32]) {
+        if let Some((_, kept)) = &mut self.fill {
+            kept.extend(samples.iter().map(|&x| if x.is_finite() { x } else { 0.0 }));
+        }
+    }
+
+    /// Lets samples go that lie before the next window.
+    fn let_go(&mut self) {
+        let rest = self.rest().max(0) as usize;
+        if let Some((_, kept)) = &mut self.fill {
+            kept.drain(..kept.len().saturating_sub(rest));
+        }
     }
 
     /// Windows that a [`push`](Self::push) of so many samples would lend now.
@@ -162,7 +222,8 @@ impl ExactWindows {
         if beyond < 0 { 0 } else { (beyond / window_hop + 1 - self.next.window) as usize }
     }
 
-    /// Frames of the window that [`finish`](Self::finish) would lend now; 0: it would lend none.
+    /// Frames of the sound in the window that [`finish`](Self::finish) would lend now, without what
+    /// [fills](Self::with_fill) it; 0: it would lend none.
     pub fn frames_at_finish(&self) -> usize {
         let Plan { window, window_hop, .. } = self.plan;
         let held = match self.next.window {

@@ -51,7 +51,7 @@ mod strength;
 pub use bank::Bank;
 pub use condition::{Conditioning, from_s16le};
 pub use error::FrontEndError;
-pub use exact::ExactWindows;
+pub use exact::{ExactWindows, Fill};
 pub use filterbank::{Filterbank, hz_to_mel, mel_to_hz};
 pub use front_end::{FrontEnd, Log, MelNorm, MelScale, PadMode, Spectrum, TriangleDomain, Window};
 pub use level::{Level, silence_value};

@@ -40,6 +40,11 @@ impl Samples {
         self.bad
     }
 
+    /// Most samples that [`take`](Self::take) takes at once.
+    pub(crate) fn most(&self) -> usize {
+        self.values.len() - self.keep
+    }
+
     /// Takes what fits from the front of `samples` and gives the rest back. It always takes one, and `keep` samples
     /// before those that it takes remain.
     pub(crate) fn take<'a>(&mut self, samples: &'a [f32]) -> &'a [f32] {

@@ -1,6 +1,6 @@
 //! A stream is the same however it is cut, and the same as the recording at once.
 
-use listen_features::{ExactWindows, FrontEnd, FrontEndError, LogMel, PadMode, log_mel};
+use listen_features::{ExactWindows, Fill, FrontEnd, FrontEndError, LogMel, PadMode, log_mel};
 
 const CHUNKS: [usize; 9] = [1, 7, 159, 160, 161, 441, 4_096, 100_000, usize::MAX];
 
@@ -276,6 +276,42 @@ fn with_a_tail_a_stream_that_ends_with_a_window_has_one_more_of_what_they_share(
                     assert_eq!(bits(found), bits(expected), "window {nth} of {window}/{hop}, {len} samples");
                 }
                 assert_eq!(windows(&mut exact, &samples, 100), found, "and again");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_short_window_is_filled_by_its_own_samples_before_it_becomes_frames() {
+    let front_end = FrontEnd::laion_clap();
+    let (window, hop) = (40, 12);
+    let whole = front_end.exact_samples(window as u64) as usize;
+    let step = hop * front_end.hop_length as usize;
+    for len in [1, 600, whole / 2, whole / 2 + 1, whole - 1, whole, whole + 700, whole + 2 * step + 10_000] {
+        let samples = sound(len);
+        // What is left from where the next window would have begun.
+        let begun = if len < whole { 0 } else { (len - whole) / step + 1 };
+        let rest = &samples[(begun * step).min(len)..];
+        let held = if begun == 0 { 0 } else { (begun - 1) * step + whole };
+        for fill in [Fill::Repeat, Fill::RepeatCut] {
+            let mut expected = cut_first(&front_end, &samples, window, hop);
+            expected.truncate(begun);
+            if len > held {
+                let times = match fill {
+                    Fill::Repeat => whole / rest.len(),
+                    Fill::RepeatCut => whole / rest.len() + 1,
+                };
+                let mut filled = rest.repeat(times);
+                filled.resize(whole, 0.0);
+                expected.push(log_mel(&front_end, &filled).unwrap());
+            }
+            let mut exact = ExactWindows::new(&front_end, window, hop).unwrap().with_fill(Some(fill));
+            for chunk in [1_000, 7, usize::MAX] {
+                let found = windows(&mut exact, &samples, chunk);
+                assert_eq!(found.len(), expected.len(), "{len} samples, {fill:?}");
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!(bits(found), bits(expected), "{len} samples, {fill:?}, chunks of {chunk}");
+                }
             }
         }
     }

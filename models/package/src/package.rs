@@ -138,6 +138,11 @@ impl Package {
         }
     }
 
+    /// One of its files as an error names it: where it lies, or that it is compiled in.
+    pub fn shown(&self, name: &str) -> String {
+        self.path(name).map_or_else(|| format!("{name} (compiled in)"), |path| path.display().to_string())
+    }
+
     /// The shape and values (the last dimension running fastest) of a tensor in one of its safetensors files; float64,
     /// float16 and bfloat16 are converted.
     ///

@@ -60,7 +60,7 @@ pub enum MatchError {
         expected: usize,
     },
     /// A tagger has no cosines.
-    #[error("score=cosine: the package has fixed classes, which have no cosine")]
+    #[error("score=cosine and score=softmax: the package has fixed classes, which have no cosine")]
     NoCosine,
     /// There is no list of classes to fall back to.
     #[error("labels must be given: the package has a text tower and no classes of its own")]

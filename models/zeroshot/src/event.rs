@@ -70,7 +70,7 @@ pub enum EndReason {
     LabelRemoved,
     /// Scores mean something else from now on (another model or kind of score).
     Reconfigured,
-    /// The stream ended.
+    /// The stream ended, or the part of it that was asked for.
     Eos,
     /// The stream was flushed.
     Flush,

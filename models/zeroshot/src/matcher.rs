@@ -9,7 +9,7 @@ use crate::labels::LabelList;
 use crate::mixed::Mixed;
 use crate::near::{same_form, shown};
 use crate::placing::Placing;
-use crate::score::{Background, Defaults, Scale, ScaleError, ScoreKind, to_unit};
+use crate::score::{Background, Defaults, Scale, ScaleError, ScoreKind, softmax, to_unit};
 use crate::smoothing::Smoothing;
 use crate::tagger::ClassMatch;
 use crate::text::{TextError, TextTower};
@@ -69,6 +69,10 @@ pub struct TextSpace {
 /// Labels that name classes of a package's classifier ([`crate::LabelSource::Both`]) have that classifier's scores and
 /// thresholds, beside text labels in one list.
 ///
+/// A **softmax** score is the softmax of `logit_scale * cos` (of the cosines where there is no `logit_scale`) over the labels and the
+/// user's background labels: what papers pick one of several labels by (models.md 4.2). Something is always likely, so that it is for
+/// choosing, not for noticing. Its default thresholds are a half and 0.35.
+///
 /// An embedding of zeros or with a value that is not finite has the lowest score with every label.
 #[derive(Debug)]
 pub struct Matcher {
@@ -96,6 +100,8 @@ struct TextMatch {
     /// `[labels + background labels, dim]`, each of unit length.
     units: Vec<f32>,
     scale: Scale,
+    /// Of a softmax: `logit_scale`.
+    slope: f64,
     thresholds: (f64, f64),
 }
 
@@ -125,7 +131,11 @@ impl Matcher {
         let background = match options.score {
             ScoreKind::Calibrated => background_labels(tower, &labels, space, options)?,
             ScoreKind::Cosine => Vec::new(),
+            ScoreKind::Softmax => users_background(tower, &labels, options)?,
         };
+        if let (ScoreKind::Softmax, [label], []) = (options.score, &*sentences, &*background) {
+            return Err(ScaleError::Alone { found: label.of.clone() }.into());
+        }
         for text in background {
             let prompts = fill(tower.reads_sentences(), &templates, &text);
             sentences.push(Sentences { of: text, prompts });
@@ -134,7 +144,7 @@ impl Matcher {
         let scale = Scale::new(clap, space.background.as_ref(), &units)?;
         let thresholds = (clap.default_threshold, clap.default_offset_threshold);
         let (cosines, unit) = (vec![0.0; sentences.len()], vec![0.0; dim]);
-        let by = By::Text(TextMatch { units, scale, thresholds });
+        let by = By::Text(TextMatch { units, scale, slope: clap.logit_scale.unwrap_or(1.0), thresholds });
         let (kind, smoothing) = (options.score, Smoothing::None);
         // It learnt from calibrated scores.
         let placing = space.placing.clone().filter(|_| kind == ScoreKind::Calibrated);
@@ -188,6 +198,7 @@ impl Matcher {
             By::Text(text) if self.kind == ScoreKind::Calibrated => {
                 Some((text.thresholds.0 as f32, text.thresholds.1 as f32))
             }
+            By::Text(_) if self.kind == ScoreKind::Softmax => Some(PROBABILITY),
             By::Text(text) => {
                 let at = |score| text.scale.cosine_at(label, score);
                 at(text.thresholds.0).zip(at(text.thresholds.1))
@@ -242,6 +253,7 @@ impl Matcher {
         match self.kind {
             ScoreKind::Cosine => out.copy_from_slice(&self.cosines[..out.len()]),
             ScoreKind::Calibrated => text.scale.scores(&self.cosines, out),
+            ScoreKind::Softmax => softmax(text.slope, &self.cosines, out),
         }
         Ok(())
     }
@@ -293,17 +305,7 @@ fn background_labels(
     space: &TextSpace,
     options: &MatchOptions,
 ) -> Result<Vec<String>, MatchError> {
-    if let Some(label) = options.background.iter().find(|text| is_label(labels, text)) {
-        return Err(MatchError::BackgroundIsLabel { label: shown(label) });
-    }
-    options.background.iter().try_for_each(|text| readable(tower, text, text))?;
-    let mut background: Vec<String> = Vec::new();
-    let add = |background: &mut Vec<String>, text: &str| {
-        if !background.iter().any(|have| same_form(have) == same_form(text)) {
-            background.push(text.to_owned());
-        }
-    };
-    options.background.iter().for_each(|text| add(&mut background, text));
+    let mut background = users_background(tower, labels, options)?;
     let not_asked_for = |text: &&str| !is_label(labels, text) && tower.knows(text);
     let package = space.clap.background_prompts.iter().map(String::as_str);
     package.filter(not_asked_for).for_each(|text| add(&mut background, text));
@@ -314,6 +316,28 @@ fn background_labels(
         }
     }
     Ok(background)
+}
+
+/// The user's background labels, none twice.
+fn users_background(
+    tower: &dyn TextTower,
+    labels: &LabelList,
+    options: &MatchOptions,
+) -> Result<Vec<String>, MatchError> {
+    if let Some(label) = options.background.iter().find(|text| is_label(labels, text)) {
+        return Err(MatchError::BackgroundIsLabel { label: shown(label) });
+    }
+    options.background.iter().try_for_each(|text| readable(tower, text, text))?;
+    let mut background = Vec::new();
+    options.background.iter().for_each(|text| add(&mut background, text));
+    Ok(background)
+}
+
+/// Adds a text that is not there yet, in whatever spelling.
+fn add(background: &mut Vec<String>, text: &str) {
+    if !background.iter().any(|have| same_form(have) == same_form(text)) {
+        background.push(text.to_owned());
+    }
 }
 
 /// Refuses a text that is nothing to the tower: its templates would be embedded all the same, as those of any such text.

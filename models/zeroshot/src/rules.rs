@@ -168,9 +168,9 @@ fn below(onset: f32, general: Option<(f32, f32)>, kind: ScoreKind) -> f32 {
     /// pairs of sound and text spread by (models.md 2.4).
     const COSINE_STEP: f32 = 0.025;
     let offset = match (general, kind) {
-        (Some((on, off)), ScoreKind::Calibrated) if on > 0.0 => onset * (off / on),
+        (Some((on, off)), ScoreKind::Calibrated | ScoreKind::Softmax) if on > 0.0 => onset * (off / on),
         (Some((on, off)), ScoreKind::Cosine) => onset - (on - off),
-        (Some(_), ScoreKind::Calibrated) => onset,
+        (Some(_), ScoreKind::Calibrated | ScoreKind::Softmax) => onset,
         (None, _) => onset - COSINE_STEP,
     };
     offset.clamp(kind.lowest(), onset)

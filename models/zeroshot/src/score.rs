@@ -10,22 +10,26 @@ pub enum ScoreKind {
     Calibrated,
     /// The cosine as it is, in [-1, 1].
     Cosine,
+    /// In [0, 1], of all labels together 1: the softmax of `logit_scale * cos` (of the cosines as they are where the package has
+    /// no `logit_scale`), as papers pick one of several labels. One of them is always likely, whatever is heard.
+    Softmax,
 }
 
 impl ScoreKind {
     /// The lowest score: what is given where nothing is heard.
     pub fn lowest(self) -> f32 {
         match self {
-            ScoreKind::Calibrated => 0.0,
+            ScoreKind::Calibrated | ScoreKind::Softmax => 0.0,
             ScoreKind::Cosine => -1.0,
         }
     }
 
-    /// Its name: `calibrated` or `cosine`.
+    /// Its name: `calibrated`, `cosine` or `softmax`.
     pub fn as_str(self) -> &'static str {
         match self {
             ScoreKind::Calibrated => "calibrated",
             ScoreKind::Cosine => "cosine",
+            ScoreKind::Softmax => "softmax",
         }
     }
 }
@@ -66,6 +70,12 @@ pub enum ScaleError {
         name: &'static str,
         /// Its value.
         found: f64,
+    },
+    /// A softmax of a single label, which is always 1.
+    #[error("score=softmax compares labels with each other, found {found:?} alone: give more labels, or background= labels")]
+    Alone {
+        /// The label.
+        found: String,
     },
     /// Nothing to compare a label with.
     #[error(
@@ -240,6 +250,14 @@ fn positive(name: &'static str, found: f64) -> Result<f64, ScaleError> {
 
 fn finite(name: &'static str, found: f64) -> Result<f64, ScaleError> {
     if found.is_finite() { Ok(found) } else { Err(ScaleError::NotFinite { name, found }) }
+}
+
+/// The softmax of `slope * cos` over all rows, of which the first are `out`'s.
+pub(crate) fn softmax(slope: f64, cosines: &[f32], out: &mut [f32]) {
+    let highest = f64::from(cosines.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let weight = |cosine: f32| (slope * (f64::from(cosine) - highest)).exp();
+    let sum: f64 = cosines.iter().map(|&cosine| weight(cosine)).sum();
+    out.iter_mut().zip(cosines).for_each(|(score, &cosine)| *score = (weight(cosine) / sum) as f32);
 }
 
 /// `1 / (1 + exp(-logit))`; 0 where the logit is not a number.

@@ -82,13 +82,13 @@ impl LabelSource {
     /// A matcher for labels; with fixed classes, `None` is all of them.
     ///
     /// Of a package with both, a label is a class where its text names one and it has no prompts of its own, or all its
-    /// prompts name classes; any other label is text. A class has no cosine: with [`ScoreKind::Cosine`] every label is text.
+    /// prompts name classes; any other label is text. A class has no cosine: with another score than [`ScoreKind::Calibrated`] every label is text.
     pub fn matcher(
         &mut self,
         labels: Option<LabelList>,
         options: &MatchOptions,
     ) -> Result<Matcher, MatchError> {
-        let cosine = options.score == ScoreKind::Cosine;
+        let cosine = options.score != ScoreKind::Calibrated;
         match self {
             LabelSource::Text { tower, space } => {
                 Matcher::new(&mut **tower, space, labels.ok_or(MatchError::NoLabels)?, options)
@@ -147,7 +147,7 @@ pub fn text_tower(package: &Package, options: &SessionOptions) -> Result<Box<dyn
         return Err(TextError::NoTower);
     };
     let rows = package.tensor_f32(&table.file, "embeddings")?;
-    Ok(Box::new(Table::new(&table.file, table.labels.clone(), clap.dim as usize, rows)?))
+    Ok(Box::new(Table::new(&package.shown(&table.file), table.labels.clone(), clap.dim as usize, rows)?))
 }
 
 /// A tagger's graph.

@@ -73,8 +73,20 @@ pub enum TextError {
         "the package has neither a text tower (key text) nor a table (key label_embeddings), or no key clap"
     )]
     NoTower,
+    /// A graph that is not what the manifest says.
+    #[error("{file}: {key}: the manifest says {expected}, the graph has {found}")]
+    Graph {
+        /// The graph's file.
+        file: String,
+        /// The manifest's key.
+        key: &'static str,
+        /// The manifest's.
+        expected: String,
+        /// The graph's.
+        found: String,
+    },
     /// A tokenizer that cannot be used.
-    #[error("{file}: {error}")]
+    #[error("{file} (text.tokenizer): expected a tokenizer as the `tokenizers` library writes it, found: {error}")]
     Tokenizer {
         /// The file.
         file: String,

@@ -52,13 +52,20 @@ impl OnnxTextTower {
             return Err(TextError::NoTower);
         };
         let json = package.read(&text.tokenizer)?;
-        let tokenizer = tokenizer(text, &json)?;
+        let tokenizer = tokenizer(text, &json).map_err(|error| TextError::Tokenizer {
+            file: package.shown(&text.tokenizer),
+            error,
+        })?;
         let empty = empty_tokens(&tokenizer, &json);
         let session = load(package, &text.file, options)?;
-        for name in &text.inputs {
-            session.input(name)?;
+        let inputs = text.inputs.iter().map(|name| ("text.inputs", name, session.inputs()));
+        for (key, name, ports) in inputs.chain([("text.output", &text.output, session.outputs())]) {
+            if !ports.iter().any(|port| port.name == *name) {
+                let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
+                let (file, expected, found) = (package.shown(&text.file), name.clone(), names.join(", "));
+                return Err(TextError::Graph { file, key, expected, found });
+            }
         }
-        session.output(&text.output)?;
         Ok(OnnxTextTower { text: text.clone(), dim: clap.dim as usize, tokenizer, empty, session })
     }
 
@@ -155,18 +162,17 @@ impl From<GraphError> for TextError {
 }
 
 /// A tokenizer that cuts texts at the package's length, and leaves padding to us.
-fn tokenizer(text: &Text, json: &[u8]) -> Result<Tokenizer, TextError> {
-    let failed = |error: String| TextError::Tokenizer { file: text.tokenizer.clone(), error };
-    let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| failed(error.to_string()))?;
+fn tokenizer(text: &Text, json: &[u8]) -> Result<Tokenizer, String> {
+    let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| error.to_string())?;
     let max_length = text.max_length as usize;
     let added = tokenizers::PostProcessor::added_tokens;
     let special = tokenizer.get_post_processor().map_or(0, |processor| added(processor, false));
     // Below, `with_truncation` subtracts the one from the other.
     if max_length <= special {
-        return Err(failed(format!("it adds {special} tokens to every text, max_length is {max_length}")));
+        return Err(format!("it adds {special} tokens to every text, text.max_length is {max_length}"));
     }
     let truncation = TruncationParams { max_length, ..TruncationParams::default() };
-    tokenizer.with_truncation(Some(truncation)).map_err(|error| failed(error.to_string()))?;
+    tokenizer.with_truncation(Some(truncation)).map_err(|error| error.to_string())?;
     tokenizer.with_padding(None);
     Ok(tokenizer)
 }

@@ -56,6 +56,57 @@ fn a_tower_gives_the_embeddings_that_float64_gives() {
     }
 }
 
+/// `tiny-tokens` with its manifest and files changed, and the checksums to fit.
+fn changed(change: impl FnOnce(&mut serde_json::Value, &std::path::Path)) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder("tiny-tokens")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let path = copy.path().join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    change(&mut manifest, copy.path());
+    for (file, sum) in manifest["sha256"].as_object_mut().unwrap() {
+        use sha2::Digest;
+        let sha = sha2::Sha256::digest(std::fs::read(copy.path().join(file)).unwrap());
+        *sum = sha.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+    }
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    copy
+}
+
+#[test]
+fn a_text_tower_that_is_not_what_the_manifest_says_names_file_key_and_both_sides() {
+    type Change = fn(&mut serde_json::Value, &std::path::Path);
+    let cases: [(Change, [&str; 2]); 4] = [
+        (
+            |m, _| m["text"]["output"] = "pooled".into(),
+            ["/text.onnx", ": text.output: the manifest says pooled, the graph has "],
+        ),
+        (
+            |m, _| m["text"]["inputs"][0] = "ids".into(),
+            ["/text.onnx", ": text.inputs: the manifest says ids, the graph has "],
+        ),
+        (
+            |m, folder| {
+                std::fs::copy(folder.join("head.onnx"), folder.join(m["text"]["file"].as_str().unwrap())).unwrap();
+            },
+            ["/text.onnx", ": text.inputs: the manifest says "],
+        ),
+        (
+            |m, folder| std::fs::write(folder.join(m["text"]["tokenizer"].as_str().unwrap()), "{}}").unwrap(),
+            ["/tokenizer.json (text.tokenizer)", ": expected a tokenizer"],
+        ),
+    ];
+    for (change, said) in cases {
+        let copy = changed(change);
+        let package = Package::open(copy.path(), true).unwrap();
+        let error = OnnxTextTower::open(&package, &SessionOptions::default()).unwrap_err().to_string();
+        let expected = format!("{}{}", copy.path().display(), said.concat());
+        assert!(error.starts_with(&expected), "{error}\nexpected {expected}");
+    }
+}
+
 #[test]
 fn the_default_package_places_events_by_calibrated_scores() {
     let mut source = source("../../packages/default");
@@ -227,7 +278,7 @@ fn what_a_package_cannot_do_is_said() {
     let cosine = MatchOptions { score: ScoreKind::Cosine, ..MatchOptions::default() };
     for (result, said) in [
         (tagger.matcher(labels("noise;dog"), &MatchOptions::default()), "the package has no class \"dog\""),
-        (tagger.matcher(None, &cosine), "score=cosine: the package has fixed classes, which have no cosine"),
+        (tagger.matcher(None, &cosine), "score=cosine and score=softmax: the package has fixed classes, which have no cosine"),
         (source("tiny-tokens").matcher(None, &MatchOptions::default()), "labels must be given"),
     ] {
         let error = result.unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 use listen_features::{
-    Conditioning, FrontEnd, Log, MelNorm, MelScale, PadMode, Spectrum, TriangleDomain, Window,
+    Conditioning, Fill, FrontEnd, Log, MelNorm, MelScale, PadMode, Spectrum, TriangleDomain, Window,
 };
 
 use super::fields::{Fields, dims, number, word};
@@ -14,6 +14,8 @@ const SPECTRA: &[(&str, Spectrum)] = &[("power", Spectrum::Power), ("magnitude",
 const SCALES: &[(&str, MelScale)] = &[("slaney", MelScale::Slaney), ("htk", MelScale::Htk)];
 const NORMS: &[(&str, MelNorm)] = &[("slaney", MelNorm::Slaney), ("none", MelNorm::None)];
 const TRIANGLES: &[(&str, TriangleDomain)] = &[("hz", TriangleDomain::Hz), ("mel", TriangleDomain::Mel)];
+const FILLS: &[(&str, Option<Fill>)] =
+    &[("none", None), ("repeat", Some(Fill::Repeat)), ("repeat-cut", Some(Fill::RepeatCut))];
 /// A logarithm, of its constant.
 type MakeLog = fn(f64) -> Log;
 /// The logarithms, without their constant.
@@ -50,7 +52,17 @@ pub enum EdgeCaps {
         /// Whether a stream that ends with a window has one more, short one, of what the next would have shared with it:
         /// for a receiver that takes only the middle of each window.
         tail: bool,
+        /// What fills the stream's last window, where it is shorter, before it becomes frames: its own samples. Offset and
+        /// offset end of its buffer, like its duration, are those of the sound itself.
+        fill: Option<Fill>,
     },
+}
+
+impl EdgeCaps {
+    /// Whether a shorter window is filled.
+    pub fn is_filled(&self) -> bool {
+        matches!(self, EdgeCaps::Exact { fill: Some(_), .. })
+    }
 }
 
 impl MelFormat {
@@ -93,20 +105,23 @@ impl MelFormat {
         }
         match self.edge {
             EdgeCaps::Rolling => s.set("edge", "rolling"),
-            EdgeCaps::Exact { window, hop, tail } => {
+            EdgeCaps::Exact { window, hop, tail, fill } => {
                 s.set("edge", "exact");
                 s.set("window", window as i32);
                 s.set("hop", hop as i32);
                 if tail {
                     s.set("tail", true);
                 }
+                if fill.is_some() {
+                    s.set("fill", word(&fill, FILLS));
+                }
             }
         }
         s
     }
 
-    /// Reads what [`to_structure`](Self::to_structure) writes. `pre-scale`, `int16-roundtrip`, `edge` and
-    /// `tail` may be missing (1, false, rolling, false).
+    /// Reads what [`to_structure`](Self::to_structure) writes. `pre-scale`, `int16-roundtrip`, `edge`,
+    /// `tail` and `fill` may be missing (1, false, rolling, false, none).
     ///
     /// # Errors
     /// The first field that is missing, of another type or out of range; the front end's own checks come later.
@@ -140,6 +155,7 @@ impl MelFormat {
                 window: f.count("window")?,
                 hop: f.count("hop")?,
                 tail: f.bool_or("tail", false)?,
+                fill: if structure.has_field("fill") { f.word("fill", FILLS)? } else { None },
             },
         };
         Ok(Self { front_end, pre_scale, int16_roundtrip: f.bool_or("int16-roundtrip", false)?, edge })
@@ -150,12 +166,17 @@ impl MelFormat {
         Conditioning { pre_scale: self.pre_scale, int16_roundtrip: self.int16_roundtrip }
     }
 
-    /// Nothing, if `found` means the same frames.
+    /// Nothing, if `found` means the same frames; a short window at the stream's end may be filled or not.
     ///
     /// # Errors
     /// [`CapsError::FrontEnds`] with the fields that differ; `expected_by` and `found_by` name the two sides.
     pub fn expect(&self, found: &Self, expected_by: &str, found_by: &str) -> Result<(), CapsError> {
-        if self == found {
+        let mut alike = found.clone();
+        if let (EdgeCaps::Exact { fill: ours, .. }, EdgeCaps::Exact { fill: theirs, .. }) = (&self.edge, &mut alike.edge)
+        {
+            *theirs = *ours;
+        }
+        if *self == alike {
             return Ok(());
         }
         let (ours, theirs) = (self.to_structure(), found.to_structure());
@@ -247,7 +268,7 @@ mod tests {
         ];
         let mut formats: Vec<_> = presets.map(MelFormat::new).into();
         let odd = FrontEnd { f_min: 62.5, log: Log::LnMax { floor: 1e-7 }, ..FrontEnd::m2d_16k() };
-        let edge = EdgeCaps::Exact { window: 608, hop: 160, tail: true };
+        let edge = EdgeCaps::Exact { window: 608, hop: 160, tail: true, fill: Some(Fill::RepeatCut) };
         formats.push(MelFormat { front_end: odd, pre_scale: 0.1, int16_roundtrip: true, edge });
         formats
     }
@@ -288,6 +309,11 @@ mod tests {
             assert!(error.contains(part), "{part} is not in: {error}");
         }
         assert!(!error.contains("hop-length ("), "{error}");
+        let exact = |fill| MelFormat {
+            edge: EdgeCaps::Exact { window: 96, hop: 48, tail: false, fill },
+            ..MelFormat::new(FrontEnd::laion_clap())
+        };
+        assert_eq!(exact(Some(Fill::Repeat)).expect(&exact(None), "m2dencode", "a file"), Ok(()));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Graph {
             let found = ports.iter().find(|port| port.name == *name);
             let wrong = |expected: String, found: String| EncoderError::Graph {
                 file: self.file.clone(),
-                what: format!("{side} that is carried over"),
+                what: format!("streaming.carry: {side} that is carried over"),
                 expected,
                 found,
             };

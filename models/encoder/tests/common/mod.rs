@@ -34,6 +34,14 @@ pub fn truth(package: &str, tensor: &str) -> (Vec<usize>, Vec<f32>) {
     (view.shape().to_vec(), values.collect())
 }
 
+/// What an error says, whose file must stand in a folder, without that folder: a temporary one.
+#[allow(dead_code, reason = "not every test needs it")]
+pub fn without_folder(error: &str) -> String {
+    assert!(error.contains(" /") || error.starts_with('/'), "no folder in: {error}");
+    let words = error.split(' ').map(|word| word.rsplit('/').next().unwrap_or(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// A copy of a package with its manifest and files changed, and the checksums to fit.
 pub fn changed(name: &str, change: impl FnOnce(&mut serde_json::Value, &Path)) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
