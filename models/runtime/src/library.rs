@@ -25,6 +25,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// Newest and oldest minor version whose soname is tried. 1.17 is the oldest that this crate can use.
 const MINORS: (u32, u32) = (40, 17);
 
+/// Who may name the library, in the order of the search.
+const NAMED: [&str; 3] = ["GST_LISTEN_ONNXRUNTIME", "ORT_DYLIB_PATH", "property onnxruntime"];
+
 /// The path that a property gave.
 static PROPERTY: Mutex<Option<PathBuf>> = Mutex::new(None);
 
@@ -54,12 +57,16 @@ impl std::error::Error for LibraryError {}
 impl fmt::Display for LibraryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ONNX Runtime (libonnxruntime 1.17 or newer) was not found. Tried:")?;
+        if !self.tried.iter().any(|attempt| NAMED.contains(&attempt.origin)) {
+            write!(f, "\n  {}: not set", NAMED.join(", "))?;
+        }
         let mut attempts = self.tried.iter().peekable();
         while let Some(first) = attempts.next() {
-            // 25 names in a row that the linker does not know are one line.
+            // 25 names in a row that the linker does not know are one line; each folder has its own.
+            let bare = |attempt: &Attempt| attempt.place.components().count() == 1;
             let mut last = None;
             let mut count = 1;
-            while let Some(next) = attempts.next_if(|n| n.origin == first.origin && n.reason == first.reason)
+            while let Some(next) = attempts.next_if(|n| bare(n) && bare(first) && n.origin == first.origin && n.reason == first.reason)
             {
                 last = Some(&next.place);
                 count += 1;
@@ -139,11 +146,11 @@ struct Search<F> {
 impl<T, F: FnMut(&Path) -> Result<T, String>> Search<F> {
     fn run(&mut self, around: &Surroundings) -> Option<(T, PathBuf)> {
         let named = [
-            ("GST_LISTEN_ONNXRUNTIME", around.own_variable.as_ref().map(PathBuf::from)),
-            ("ORT_DYLIB_PATH", around.ort_variable.as_ref().map(PathBuf::from)),
-            ("property onnxruntime", around.property.clone()),
+            around.own_variable.as_ref().map(PathBuf::from),
+            around.ort_variable.as_ref().map(PathBuf::from),
+            around.property.clone(),
         ];
-        if let Some((origin, path)) = named.into_iter().find_map(|(o, p)| p.map(|p| (o, p))) {
+        if let Some((origin, path)) = NAMED.into_iter().zip(named).find_map(|(o, p)| p.map(|p| (o, p))) {
             let path = std::path::absolute(&path).unwrap_or(path);
             return if path.is_dir() { self.directory(origin, &path) } else { self.file(origin, path) };
         }
@@ -285,14 +292,18 @@ mod tests {
         for part in [
             "/nonexistent/.local/share/gst-listen/onnxruntime/libonnxruntime.so.1: no such file",
             "dynamic linker: libonnxruntime.so.1 … libonnxruntime.so (26 names): cannot open shared object file",
-            "/usr/local/lib",
+            "GST_LISTEN_ONNXRUNTIME, ORT_DYLIB_PATH, property onnxruntime: not set",
+            "system directory: /usr/local/lib: ",
+            "-linux-gnu: ",
+            "system directory: /usr/lib64: ",
+            "system directory: /usr/lib: ",
             "./run install",
             "pip install onnxruntime",
             "libonnxruntime1.21",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
-        assert!(text.lines().count() < 12, "{text}");
+        assert!(text.lines().count() < 14, "{text}");
     }
 
     #[test]
