@@ -156,6 +156,7 @@ def evaluate(args, parts):
     teacher = bool(args.yamnet) and (args.yamnet / "yamnet_spectra_in.tflite").exists()
     if "classification" in parts:
         found["classification"] = measure.classification(task)
+        found["fresh wordings"] = measure.fresh_wordings(task, PRIMARY)
         if teacher:
             found["peers"] = measure.peers(task, args.yamnet)
     if "detection" in parts:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from . import pipeline, unrelated
+from . import pipeline, sounds, unrelated
 from .progress import each
 
 
@@ -16,13 +16,14 @@ class Heard:
     events: list
 
 
-def hear(listener, make, count, hours, lists, jobs, identity, what):
-    """What is heard of each of `count` streams of `hours`, of which `make(number)` gives the samples and the pieces."""
+def hear(listener, make, count, lists, jobs, identity, what):
+    """What is heard of each of `count` streams, of which `make(number)` gives the samples and the pieces."""
     branches = [pipeline.Branch(tuple(ten), "audio-events") for ten in lists]
 
     def one(number):
         samples, pieces = make(number)
         lines = listener.hear(lambda: samples, branches, f"{identity} {number}")
+        hours = len(samples) / sounds.RATE / 3600
         return Heard(hours, pieces, [((e[0] + e[1]) / 2, e[2]) for part in lines for e in pipeline.events(part)])
 
     return each(one, range(count), jobs, what)

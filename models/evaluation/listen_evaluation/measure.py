@@ -82,6 +82,18 @@ def classification(task):
     return out
 
 
+def fresh_wordings(task, output):
+    """Top-1 and the rest by wordings of somebody who had seen no text that trains; none where they do not know the labels."""
+    others = index.table("paraphrases2.toml", "paraphrases")
+    if not all(label in others for label in task.labels):
+        return []
+    rows = index.spread(task.rows, task.size.clips)
+    wordings = [[others[label][k] for label in task.labels] for k in range(3)]
+    heard = classify.hear(task.listener, rows, wordings, task.jobs, output, f"clips, fresh wordings, output={output}")
+    truth = [r.label for r in rows]
+    return [classify.judge(scores, truth, task.labels) for scores in heard]
+
+
 def peers(task, teacher):
     """YAMNet mapped by hand, and a linear probe on its scores fitted to the `train` rows of the same set."""
     net = yamnet.Yamnet(teacher)
@@ -135,22 +147,33 @@ def detection(task):
 
 
 def false_alarms(task):
-    """Events an hour and list of ten in unrelated recordings and in noise and tones; of the labels and of nonsense."""
+    """Events an hour and list of ten in unrelated recordings and in noise and tones; of the labels and of nonsense, and of
+    nonsense in the scenes at 6 dB, where labels do sound."""
     lists, nonsense = task.lists(), index.lines("nonsense.txt")
     tens = [nonsense[i : i + 10] for i in range(0, len(nonsense), 10)]
     recorded, made = alarms.streams(task.folder, task.seed, task.minutes, task.split)
+    parts, recordings = scene_parts(task)
+    both, identity = (("labels", lists), ("nonsense", tens)), f"of {task.minutes} min"
+    sources = (
+        ("recordings", recorded, task.size.streams, both, identity),
+        ("noise and tones", made, task.size.made_up, both, identity),
+        (
+            "scenes at 6 dB",
+            lambda number: (scenes.stream(parts[number], 6, recordings)[0].samples, []),
+            len(parts),
+            both[1:],
+            f"of {task.size.scenes}",
+        ),
+    )
     out = {}
-    for name, make, count in (
-        ("recordings", recorded, task.size.streams),
-        ("noise and tones", made, task.size.made_up),
-    ):
+    for name, make, count, kinds, size in sources:
         if make is None or not count:
             continue
-        identity = f"{task.data} {name} of {task.minutes} min"
+        asked = [ten for _, chosen in kinds for ten in chosen]
         heard = alarms.hear(
-            task.listener, make, count, task.minutes / 60, [*lists, *tens], task.jobs, identity, f"streams of {name}"
+            task.listener, make, count, asked, task.jobs, f"{task.data} {name} {size}", f"streams of {name}"
         )
-        for kind, chosen in (("labels", lists), ("nonsense", tens)):
+        for kind, chosen in kinds:
             of = {label for ten in chosen for label in ten}
             rate, hours, labels = alarms.rate(heard, len(chosen), of)
             low, high = alarms.interval(sum(labels.values()), hours, len(chosen))

