@@ -25,11 +25,12 @@ class Normalizer:
         return (window - self.mean) / std
 
 
-def windows(front_end, samples, size, hop, whole=None):
+def windows(front_end, samples, size, hop, whole=None, fill=None):
     """`[(first frame, log-mel [T, F])]`: windows of `size` frames, each heard as a recording of its own (`edge=exact`).
 
     The last one is what is left, where no earlier window reaches the end. With `whole`, the log-mel of the whole
-    recording, they are cut from that (`edge=rolling`).
+    recording, they are cut from that (`edge=rolling`). With `fill` that one is made of its samples as often as they fit whole and then
+    zeros ("repeat", LAION-CLAP) or again and again ("repeat_cut", MS-CLAP).
     """
     if whole is not None:
         starts, k = [], 0
@@ -41,6 +42,9 @@ def windows(front_end, samples, size, hop, whole=None):
     while True:
         cut = samples[k * hop * front_end.hop :][:need]
         full = len(cut) == need
+        if fill and not full:
+            times = need // len(cut) + (fill == "repeat_cut")
+            cut = np.concatenate([np.tile(cut, times), np.zeros(need)])[:need]
         # a window of exactly `need` samples makes `size` frames
         found.append((k * hop, front_end(cut)))
         k += 1
