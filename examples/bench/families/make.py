@@ -3,8 +3,9 @@
     python make.py FOLDER
 
 `vit.pth` and `vit-base/`: M2D 80x608p16x16, ViT-Base, in fp32 and dynamic int8 (and bf16, which is fp32's graph computed in
-bfloat16 by a provider). `clap-2025/`: M2D-CLAP 2025, 80x1001p16x16, ViT-Base and an attention-pooling head. The numbers mean
-nothing; shapes and cost are those of the released models.
+bfloat16 by a provider). `clap-2025/`: M2D-CLAP 2025, 80x1001p16x16, ViT-Base and an attention-pooling head of one block whose
+MLP is as wide as its tokens (3.55 million values). The numbers mean nothing; shapes and cost of what hears are those of the released
+models. The text tower is a small one: it is not measured.
 """
 import json
 import sys
@@ -54,7 +55,7 @@ def clap_2025(folder):
 
     name, rng = "m2d_clap_vit_base-80x1001p16x16p16kpBpTI-random-2025", np.random.default_rng(3)
     head = {"audio_proj.sem_token": rough(rng, 1, 1, WIDTH, size=0.04), "audio_proj.norm.weight": np.ones(WIDTH, np.float32),
-            "audio_proj.norm.bias": np.zeros(WIDTH, np.float32)} | vit.block(rng, "audio_proj.sem_blocks.0", WIDTH, HIDDEN)
+            "audio_proj.norm.bias": np.zeros(WIDTH, np.float32)} | vit.block(rng, "audio_proj.sem_blocks.0", WIDTH, WIDTH)
     state = vit.weights(2, 1001, 16, 16, dim=WIDTH, depth=DEPTH, hidden=HIDDEN, stats=(-7.1, 4.2)) | head
     state = {f"backbone.{k}": v for k, v in calm(state).items()}
     state |= {f"text_encoder.text_encoder.{k}": v for k, v in bert(4, width=WIDTH).items()}

@@ -38,15 +38,33 @@ ANCHORS = (
 CLIPS = 2000
 
 
-def models(manifest):
-    """The name that `ANCHORS` has for a package's model. Of M2D-CLAP only that of 2024 has a logit scale."""
-    year = 2024 if (manifest.get("clap") or {}).get("logit_scale") else 2025
-    return {"m2d-clap": f"M2D-CLAP {year}", "laion-clap": "LAION-CLAP", "ms-clap": "MS-CLAP 2023"}.get(manifest["family"])
+def models(folder, manifest):
+    """The name that `ANCHORS` has for a package's model; None where it has none."""
+    if manifest["family"] == "m2d-clap":
+        return f"M2D-CLAP {2025 if attends(folder, manifest) else 2024}"
+    return {"laion-clap": "LAION-CLAP", "ms-clap": "MS-CLAP 2023"}.get(manifest["family"])
 
 
-def anchor(manifest, kind):
+def attends(folder, manifest):
+    """Whether a package's head pools by attention, which is M2D-CLAP 2025's; that of 2024 is a mean and two layers.
+
+    # Errors
+    No head, or none that can be read.
+    """
+    import onnx
+
+    path = folder / ((manifest.get("head") or {}).get("file") or "head.onnx")
+    try:
+        nodes = onnx.load(path, load_external_data=False).graph.node
+    except Exception as error:  # protobuf's own
+        raise ExportError(f"{path}: expected M2D-CLAP's head, an ONNX graph: {error}") from None
+    return any(node.op_type == "Softmax" for node in nodes)
+
+
+def anchor(folder, manifest, kind):
     """The figure that was published of this package's model, or None."""
-    return next((a for a in ANCHORS if a.kind == kind and a.models == models(manifest)), None)
+    known = models(folder, manifest)
+    return next((a for a in ANCHORS if a.kind == kind and a.models == known), None)
 
 
 def read_csv(path, *columns):
@@ -59,6 +77,8 @@ def read_csv(path, *columns):
             if not set(lines.fieldnames or []) >= set(columns):
                 raise ExportError(f"{path}: expected the columns {', '.join(columns)}; found {', '.join(lines.fieldnames or []) or 'none'}")
             rows = list(lines)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ExportError(f"{path}: expected a CSV file in UTF-8: {error}") from None
     except FileNotFoundError:
         raise ExportError(f"{path}: expected a CSV file with the columns {', '.join(columns)}; nothing is there") from None
     if not rows:
@@ -122,9 +142,9 @@ def pairs(ears, path):
     return sounds @ captions.T
 
 
-def compare(manifest, kind, found, what):
+def compare(folder, manifest, kind, found, what):
     """`(whether it agrees, or None where nothing was published, a line for people)`."""
-    known = anchor(manifest, kind)
+    known = anchor(folder, manifest, kind)
     if known is None:
         return None, f"{what}: {found:.4g}; no published figure is known of {manifest['id']}"
     ok = min(abs(found - value) for value in known.values) <= known.tolerance
@@ -139,7 +159,7 @@ def check_esc50(manifest, ears, folder, progress):
     lines = [f"weakest classes: {', '.join(f'{n} {classes[n]:.0f}%' for n in weak)}"]
     if clips != CLIPS:
         return [f"ESC-50, zero-shot: {accuracy:.4g}% of {clips} clips; published figures are of all {CLIPS}", *lines], False
-    ok, line = compare(manifest, "esc50", accuracy, "ESC-50, zero-shot, % of 2,000 clips")
+    ok, line = compare(ears.package.folder, manifest, "esc50", accuracy, "ESC-50, zero-shot, % of 2,000 clips")
     return [line, *lines], ok is False
 
 
@@ -148,7 +168,7 @@ def check_pairs(manifest, ears, path):
     matched = np.eye(len(cosines), dtype=bool)
     lines, differs = ["  ".join(f"{c:7.4f}" for c in row) for row in cosines], False
     for kind, value in (("matched", cosines[matched].mean()), ("unmatched", cosines[~matched].mean())):
-        ok, line = compare(manifest, kind, float(value), f"mean cosine of {kind} pairs")
+        ok, line = compare(ears.package.folder, manifest, kind, float(value), f"mean cosine of {kind} pairs")
         lines.append(line)
         differs |= ok is False
     return lines, differs

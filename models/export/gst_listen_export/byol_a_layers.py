@@ -86,10 +86,11 @@ def find(checkpoint):
                                   f"{', '.join(layers)}: which comes first is not ours to guess")
         return sized(checkpoint, list(zip(of[CONVOLUTION], of[NORM], strict=True)), linears(checkpoint, found, of[LINEAR]))
     if "features.0.weight" in checkpoint.tensors:
-        # v1's own names: what is missing or too much is said by name.
-        count = 3 if "features.8.weight" in checkpoint.tensors else 2
-        second = "fc.3" if "fc.3.weight" in checkpoint.tensors else "fc.2"
-        return sized(checkpoint, [(f"features.{4 * i}", f"features.{4 * i + 1}") for i in range(count)], ["fc.0", second])
+        # v1's own names: what is missing or too much is said by name. Of v2's no name is known, but those in the file.
+        count = 3 if any(name.startswith(("features.8.", "features.9.")) for name in checkpoint.tensors) else 2
+        second = "fc.3" if count == 3 else next((name for name in ("fc.3", "fc.2") if f"{name}.weight" in checkpoint.tensors), None)
+        if second:
+            return sized(checkpoint, [(f"features.{4 * i}", f"features.{4 * i + 1}") for i in range(count)], ["fc.0", second])
     here = ", ".join(f"{len(of[k])} x {k}" for k in of)
     names = some([f"{k} {list(v.shape)}" for k, v in checkpoint.tensors.items()])
     raise ExportError(f"{checkpoint.path}: expected BYOL-A: two (v2) or three (v1) blocks of a convolution 3x3 and a batch norm, then two linear "

@@ -10,18 +10,24 @@ import hashlib
 import pickle
 import shutil
 import tempfile
+import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from gst_listen_export import hub, pickles
 from gst_listen_export.errors import ExportError
+from gst_listen_export.room import enough_room, full, is_full
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 # What checkpoints hold beside tensors and is data alone.
 ALLOWED = [argparse.Namespace]
 # Where training programs put the state dict.
 STATE_KEYS = ("model", "state_dict")
+# What weights are stored as.
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclass
@@ -61,11 +67,42 @@ class Checkpoint:
             raise ExportError(f"{self.path}: tensor {key} must be [{', '.join(map(str, dims))}] and is {list(found)}")
         return found
 
+    def numbers(self, key):
+        """A tensor that is there, in float64.
+
+        # Errors
+        It is not dense, or holds something else than floating-point numbers.
+        """
+        dense(self.path, {key: self.tensors[key]})
+        return self.tensors[key].detach().double()
+
 
 def training_only():
     """The committed list of names (shell patterns) of tensors that only training needs: `training_only.txt`."""
     text = resources.files("gst_listen_export").joinpath("training_only.txt").read_text()
     return [line.split("#")[0].strip() for line in text.splitlines() if line.split("#")[0].strip()]
+
+
+def kind(tensor):
+    """What a tensor is, in words: `float32`, `sparse_coo float32`, `qint8`."""
+    layout = "" if tensor.layout == _strided() else f"{str(tensor.layout).removeprefix('torch.')} "
+    where = "" if tensor.device.type == "cpu" else f" without values ({tensor.device.type})"
+    return f"{layout}{str(tensor.dtype).removeprefix('torch.')}{where}"
+
+
+def _strided():
+    import torch
+
+    return torch.strided
+
+
+def dense(path, tensors):
+    """# Errors
+    Tensors ({name: tensor}) that are not dense or hold something else than floating-point numbers, with what they are.
+    """
+    wrong = [f"{name} is {kind(tensor)}" for name, tensor in tensors.items() if kind(tensor) not in FLOATS]
+    if wrong:
+        raise ExportError(f"{path}: expected dense tensors of {', '.join(FLOATS[:-1])} or {FLOATS[-1]}; found others: {some(wrong)}")
 
 
 def take(checkpoint, wanted, optional=(), ignored=(), what="this model"):
@@ -75,7 +112,7 @@ def take(checkpoint, wanted, optional=(), ignored=(), what="this model"):
     `ignored` (what another part of the export takes).
 
     # Errors
-    Missing, unknown, of another shape, not finite: all of a kind at once, with what was expected and what was found.
+    Missing, unknown, of another shape or kind, not finite: all of a kind at once, with what was expected and what was found.
     """
     import torch
 
@@ -93,6 +130,7 @@ def take(checkpoint, wanted, optional=(), ignored=(), what="this model"):
     wrong = [f"{k} must be {list(s)} and is {list(found[k].shape)}" for k, s in shapes.items() if tuple(found[k].shape) != tuple(s)]
     if wrong:
         raise ExportError(f"{checkpoint.path}: wrong shape: {some(wrong)}")
+    dense(checkpoint.path, {k: found[k] for k in shapes})
     taken = {k: found[k].detach().to(torch.float32).contiguous() for k in shapes}
     bad = [k for k, v in taken.items() if not torch.isfinite(v).all()]
     if bad:
@@ -120,7 +158,8 @@ def read(source, ignored=()):
     if not source.exists():
         raise ExportError(f"{source}: expected a checkpoint (file, folder or .zip); nothing is there")
     if source.is_dir():
-        path, name = only([p for p in sorted(source.rglob("*")) if p.suffix in SUFFIXES and p.is_file()], source), source.resolve().name
+        files = [p for p in sorted(source.rglob("*")) if p.suffix in SUFFIXES and p.is_file()]
+        path, name = hub.model_file(source) or only(files, source), source.resolve().name
     else:
         path, name = source, folder_name(source)
     if is_archive(path):
@@ -152,8 +191,11 @@ def is_archive(path):
     """Whether a file is a zip that holds checkpoints, not one of PyTorch's own."""
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise ExportError(f"{path}: expected a zip file that is whole; found its directory damaged: {error}") from None
     return not any(n.endswith("data.pkl") for n in names) and any(n.endswith(SUFFIXES) for n in names)
 
 
@@ -163,8 +205,15 @@ def read_archive(path, ignored=()):
         info = archive.getinfo(member.as_posix())
         enough_room(scratch, info.file_size, "the unpacked checkpoint")
         file = Path(scratch) / member.name
-        with archive.open(info) as packed, file.open("wb") as out:
-            shutil.copyfileobj(packed, out)
+        try:
+            with archive.open(info) as packed, file.open("wb") as out:
+                shutil.copyfileobj(packed, out)
+        except OSError as error:
+            if is_full(error):
+                raise full(scratch, "the unpacked checkpoint", info.file_size) from None
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise ExportError(f"{path}: expected a zip file that is whole; found {member} damaged: {error}") from None
         name = member.parent.name or path.stem
         tensors, other = load(file, shown=f"{path}/{member}")
     return Checkpoint(path, name, sha256(path), tensors, other, tuple(ignored))
@@ -181,13 +230,15 @@ def load(path, shown=None):
 
         try:
             return load_file(path), {}
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise ExportError(f"{shown}: expected a safetensors file: {error}") from None
+    refuse_damage_and_code(path, shown)
     try:
-        with torch.serialization.safe_globals(ALLOWED):
+        with torch.serialization.safe_globals(ALLOWED), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of protocols; what cannot be read is an error below
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ExportError(pickle_trouble(shown, str(error))) from None
+        raise ExportError(pickle_trouble(path, shown, str(error))) from None
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, UnicodeDecodeError, TypeError, OSError) as error:
@@ -201,20 +252,42 @@ def load(path, shown=None):
             break
     tensors = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
     other |= {k: v for k, v in state.items() if k not in tensors}
+    nested = [k for k, v in tensors.items() if v.is_nested]
+    if nested:
+        raise ExportError(f"{shown}: expected dense tensors; found nested ones: {some(nested)}")
     if not tensors:
         raise ExportError(f"{shown}: expected tensors; found none among {some([str(k) for k in state]) or 'no keys'}")
     return tensors, other
 
 
-def pickle_trouble(path, message):
+def refuse_damage_and_code(path, shown):
+    """# Errors
+    A zip file of which a part is not what was written; a pickle that names code, whose names are read and not imported.
+    """
+    if zipfile.is_zipfile(path) and (where := pickles.damaged(path)):
+        raise ExportError(f"{shown}: expected a checkpoint as it was written; found a damaged part: {where}. Copy or download it anew")
+    _, found = pickles.pickles(path) or (0, [])
+    if foreign := pickles.code(found, {f"{a.__module__}.{a.__qualname__}" for a in ALLOWED}):
+        raise ExportError(code_trouble(shown, some(foreign)))
+
+
+def code_trouble(path, named):
+    return (f"{path}: expected tensors alone; the pickle names code, which is never executed: {named}. "
+            "Only torch's own tensor types and argparse.Namespace are let through")
+
+
+def pickle_trouble(path, shown, message):
     """What to tell of a pickle that `weights_only` refuses."""
     marks = ("GLOBAL ", "Unsupported global", "Unsupported class", "Trying to call", "Can only build", "Can only SETITEM", "REDUCE")
     if any(mark in message for mark in marks):
         named = next((line.strip() for line in message.splitlines() if any(m in line for m in marks)), "")
-        return (f"{path}: expected tensors alone; the pickle names code, which is never executed: {named[:200]}. "
-                "Only torch's own tensor types and argparse.Namespace are let through")
+        return code_trouble(shown, named[:200])
+    protocol, _ = pickles.pickles(path) or (0, [])
+    if protocol > 2:
+        return (f"{shown}: expected a pickle of protocol 2, as torch.save writes it; found protocol {protocol}, of which PyTorch reads "
+                "little without running code: save it again with pickle_protocol=2")
     # Without torch's advice, which is to have the code run.
-    return no_checkpoint(path, message.partition("WeightsUnpickler error:")[2].strip() if "weights_only" in message else message)
+    return no_checkpoint(shown, message.partition("WeightsUnpickler error:")[2].strip() if "weights_only" in message else message)
 
 
 def no_checkpoint(path, why):
@@ -232,12 +305,3 @@ def cut_short(path):
 def sha256(path):
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def enough_room(folder, size, what):
-    """# Errors
-    Less room than `size` bytes on the disk that holds `folder`.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise ExportError(f"{folder}: {what} needs {size / 1e6:.1f} MB; {free / 1e6:.1f} MB are free there")

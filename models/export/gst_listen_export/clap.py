@@ -66,6 +66,21 @@ def scalars(checkpoint, *names):
     return {name: (1,) if found.get(name) == (1,) else () for name in names}
 
 
+def scale(checkpoint, name):
+    """The factor on cosines, of which files have the natural logarithm.
+
+    # Errors
+    Not a single number, or one whose exponential is none that can be multiplied with.
+    """
+    shape = tuple(checkpoint.tensors[name].shape)
+    if shape not in ((), (1,)):
+        raise ExportError(f"{checkpoint.path}: tensor {name} must be a single number and is {list(shape)}")
+    value = checkpoint.numbers(name).float().reshape(())
+    if not -80 < float(value) < 80:
+        raise ExportError(f"{checkpoint.path}: {name}: expected the logarithm of a factor, between -80 and 80; found {float(value):g}")
+    return float(value.exp())
+
+
 def window_frames(seconds, front_end, sizes):
     """Frames of a window of so many seconds.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gst_listen_export import __version__, commands, families
 from gst_listen_export.errors import ExportError
-
+from gst_listen_export.room import full, is_full
 
 # What optional parts need, and the extra of pyproject.toml that brings it.
 EXTRAS = {"transformers": "text", "jinja2": "text", "sklearn": "probe", "ai_edge_litert": "litert"}
@@ -89,6 +89,8 @@ def main(argv=None):
     except BrokenPipeError:
         os._exit(0)  # whoever read our words has enough; nothing is left to flush
     except OSError as error:
+        if is_full(error) and not error.filename:
+            sys.exit(f"gst-listen-export: error: {full(getattr(args, 'output', Path()).absolute().parent, 'what was asked for')}")
         place = f": {error.filename}" if error.filename else ""
         sys.exit(f"gst-listen-export: error: {error.strerror or error}{place}")
     except KeyboardInterrupt:

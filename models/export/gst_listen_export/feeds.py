@@ -8,15 +8,18 @@ from gst_listen_export.package import condition
 
 
 def log_mel_feeds(manifest, folder=None, count=16, package=None):
-    """`[{input: [1, ...]}]`: default windows of sound, normalised, in the layout of the encoder's input; `package`: its folder."""
+    """Two lists of `{input: [1, ...]}`, to make a graph with and to measure it on: default windows of sound, normalised, in the layout of
+    the encoder's input; `package`: its folder.
+    """
     front_end, name, layout = manifest["frontend"], manifest["encoder"]["input"]["name"], manifest["encoder"]["input"]["layout"]
     rate, size = manifest["audio"]["sample_rate"], manifest["window"]["frames"]
     seconds = front_end["hop_length"] / rate
-    feeds = []
-    for samples in sounds.windows(folder, rate, samples_of(front_end, size), count):
+
+    def feed(samples):
         mel = logmel.log_mel(front_end, condition(samples, manifest["audio"]), package)
-        feeds.append({name: laid_out(logmel.normalize(mel, manifest["normalize"], seconds).astype(np.float32), layout)})
-    return feeds
+        return {name: laid_out(logmel.normalize(mel, manifest["normalize"], seconds).astype(np.float32), layout)}
+
+    return [[feed(x) for x in pieces] for pieces in sounds.two_sets(folder, rate, samples_of(front_end, size), count)]
 
 
 def window_feeds(manifest, folder=None, count=16, package=None):
@@ -24,8 +27,8 @@ def window_feeds(manifest, folder=None, count=16, package=None):
     if manifest["frontend"]["kind"] != "in_graph":
         return log_mel_feeds(manifest, folder, count, package)
     rate, name = manifest["audio"]["sample_rate"], manifest["encoder"]["input"]["name"]
-    pieces = (condition(x, manifest["audio"]) for x in sounds.windows(folder, rate, manifest["window"]["frames"], count))
-    return [{name: logmel.normalize(x, manifest["normalize"], 1 / rate).astype(np.float32)[None]} for x in pieces]
+    feed = lambda x: {name: logmel.normalize(condition(x, manifest["audio"]), manifest["normalize"], 1 / rate).astype(np.float32)[None]}
+    return [[feed(x) for x in pieces] for pieces in sounds.two_sets(folder, rate, manifest["window"]["frames"], count)]
 
 
 def laid_out(window, layout):

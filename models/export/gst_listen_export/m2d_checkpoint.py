@@ -70,6 +70,15 @@ def add_arguments(parser):
     parser.add_argument("--window", type=int, help="frames of a window, a multiple of the patch width (default: as trained)")
 
 
+def required(checkpoint):
+    """What the command line needs besides, where the folder's name says no geometry."""
+    try:
+        geometry(checkpoint.name)
+    except ExportError:
+        return ["--geometry BANDSxFRAMESpHEIGHTxWIDTH"]
+    return []
+
+
 def parts(checkpoint):
     """`(encoder, rest)`: the encoder's tensors without their prefix, and all others under their own names."""
     for prefix in PREFIXES:

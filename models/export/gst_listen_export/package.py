@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from gst_listen_export import logmel, sounds
-from gst_listen_export.checkpoint import enough_room
 from gst_listen_export.errors import ExportError
 from gst_listen_export.frontend import samples_of
+from gst_listen_export.room import Scratch, enough_room, full, is_full
 
 # Added to what the caller expects to write: manifest, self-test, file system.
 MARGIN = 4 << 20
@@ -73,14 +73,15 @@ class PackageWriter:
         if not parent.is_dir():
             raise ExportError(f"{parent}: expected a folder for the package; there is none")
         enough_room(parent, self.room + MARGIN, "the package")
-        self.folder = Path(tempfile.mkdtemp(prefix=f".{self.output.name}.partial-", dir=parent))
-        self.folder.chmod(0o777 & ~umask())
+        self.scratch = Scratch(self.output)
+        self.folder = self.scratch.folder
         try:
+            self.folder.chmod(0o777 & ~umask())
             if self.licence_file:
                 shutil.copyfile(self.licence_file, self.path("LICENSE.txt"))
                 self.manifest["license"]["file"] = "LICENSE.txt"
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        except BaseException as error:
+            self._closed(error)
             raise
         return self
 
@@ -88,9 +89,21 @@ class PackageWriter:
         try:
             if kind is None:
                 self._finish()
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        except BaseException as late:
+            self._closed(late)
+            raise
+        self._closed(error)
         return False
+
+    def _closed(self, error):
+        """# Errors
+        What went wrong was a full disk.
+        """
+        # Measured before what was written is removed, and makes room.
+        told = full(self.folder.parent, "the package", self.room + MARGIN) if error is not None and is_full(error) else None
+        self.scratch.close()
+        if told:
+            raise told from None
 
     def path(self, name):
         """Where a file of the package is to be written."""

@@ -33,17 +33,54 @@ def windows(folder, rate, n, count=16):
     """
     if folder is None:
         return [test_sound(rate, n, seed) for seed in range(2, 2 + count)]
+    return thinned([piece for pieces in recordings(folder, rate, n, 4 * count) for piece in pieces], count)
+
+
+def two_sets(folder, rate, n, count=16):
+    """Two lists of `count` pieces as `windows` has them, from other formulas or other recordings: of the second nothing is in the first.
+
+    # Errors
+    As `windows`; a single piece, of which nothing could be held back.
+    """
+    if folder is None:
+        both = windows(None, rate, n, 2 * count)
+        return both[:count], both[count:]
+    found = recordings(folder, rate, n, 8 * count)
+    if len(found) == 1:
+        # Of a single recording the end is held back.
+        middle = len(found[0]) // 2
+        found = [found[0][:middle], found[0][middle:]]
+    sets = [[piece for pieces in found[place::2] for piece in pieces] for place in (0, 1)]
+    if not all(sets):
+        raise ExportError(f"{folder}: expected at least two windows of {n / rate:.2f} s, one to be held back and measured on; found one")
+    return tuple(thinned(pieces, count) for pieces in sets)
+
+
+def recordings(folder, rate, n, most):
+    """The pieces of each WAV file in `folder` that has any, until there are `most`.
+
+    # Errors
+    As `windows`.
+    """
     files = sorted(Path(folder).rglob("*.wav"))
     if not files:
         raise ExportError(f"{folder}: expected WAV files; found none")
-    pieces = []
+    found, count = [], 0
     for file in files:
         x = read_wav(file, rate)
-        pieces += [x[a : a + n] for a in range(0, len(x) - n + 1, n)]
-        if len(pieces) >= 4 * count:
+        pieces = [x[a : a + n] for a in range(0, len(x) - n + 1, n)]
+        if pieces:
+            found.append(pieces)
+            count += len(pieces)
+        # Two at least, so that one can be held back.
+        if count >= most and len(found) > 1:
             break
-    if not pieces:
+    if not found:
         raise ExportError(f"{folder}: expected files of at least {n / rate:.2f} s; all are shorter")
+    return found
+
+
+def thinned(pieces, count):
     return pieces[:: max(1, len(pieces) // count)][:count]
 
 

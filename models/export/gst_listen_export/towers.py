@@ -18,13 +18,14 @@ def cached(*repositories):
     return None
 
 
-def tokenizer(place, repositories, words, pad_id, what):
+def tokenizer(place, repositories, words, pad_id, what, special=None, ends=()):
     """The tokenizer in `place` (a folder or a `tokenizer.json`; None: the local cache), neither padding nor cutting.
 
-    `words`: rows of the tower's embedding; `pad_id`: what texts are padded with.
+    `words`: rows of the tower's embedding; `pad_id`: what texts are padded with; `special`: tokens that it must have, with
+    their ids (None: any); `ends`: those before and behind every text.
 
     # Errors
-    None there, or one whose ids the tower does not have.
+    None there, one whose ids the tower does not have, or another network's, which would give each word another's vector.
     """
     from tokenizers import Tokenizer
 
@@ -48,7 +49,24 @@ def tokenizer(place, repositories, words, pad_id, what):
         raise ExportError(f"{place}: expected a tokenizer with the padding id {pad_id}; found one of {size} tokens")
     found.no_padding()
     found.no_truncation()
+    refuse_another(found, place, what, special or {}, ends)
     return found
+
+
+def refuse_another(found, place, what, special, ends):
+    """# Errors
+    A tokenizer without these tokens under these ids, or that does not put `ends` around a text.
+    """
+    ids = {token: found.token_to_id(token) for token in special}
+    if any(ids[token] is None or must not in (None, ids[token]) for token, must in special.items()):
+        expected = ", ".join(f"{token}" if must is None else f"{token} as id {must}" for token, must in special.items())
+        here = ", ".join(f"{token} as id {number}" if number is not None else f"no {token}" for token, number in ids.items())
+        raise ExportError(f"{place}: expected the tokenizer of {what}, with {expected}; found one with {here}")
+    if ends:
+        tokens = found.encode("a").tokens
+        if len(tokens) < 2 or (tokens[0], tokens[-1]) != ends:
+            raise ExportError(f"{place}: expected the tokenizer of {what}, which writes {ends[0]} before a text and {ends[1]} behind it; "
+                              f"found one that makes {' '.join(tokens) or 'nothing'} of the text 'a'")
 
 
 def slow_tokenizer(place):

@@ -6,6 +6,7 @@ A file appears whole or not at all: it is written under another name and renamed
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,9 @@ def write(folder, about, times, vectors):
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except SafetensorError as error:  # in which the writer wraps what the system says, as of a disk that is full
+        raise SearchError(f"{path}: expected to write {sum(t.nbytes for t in tensors.values()) / 1e6:.1f} MB; {shutil.disk_usage(folder).free / 1e6:.1f} MB "
+                          f"are free there: {error}") from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from packed import packages
 from test_search import CLAP, DEFAULT, RATE, needs_plugin, street, write_wav  # noqa: F401
 
 from gst_listen_export import anchors
+from gst_listen_export.errors import ExportError
 
 FIXTURES = packages()
 LAION_2024 = [(FIXTURES / "m2d-clap-2024", "M2D-CLAP 2024", 75.45), (FIXTURES / "laion-clap", "LAION-CLAP", 91.0)]
@@ -66,6 +67,8 @@ def test_pairs_are_cosines_of_recordings_and_captions(command, tmp_path, street)
 def test_files_that_are_none_are_refused(command, tmp_path):
     (tmp_path / "pairs.csv").write_text("path,text\n")
     assert "expected the columns file, caption; found path, text" in command("verify", DEFAULT, "--pairs", tmp_path / "pairs.csv")[1]
+    (tmp_path / "pairs.csv").write_bytes(b"file,caption\n\xff\x00")
+    assert "expected a CSV file in UTF-8" in command("verify", DEFAULT, "--pairs", tmp_path / "pairs.csv")[1]
     (tmp_path / "pairs.csv").write_text("file,caption\na.wav,dog\n")
     assert "expected two pairs or more; found 1" in command("verify", DEFAULT, "--pairs", tmp_path / "pairs.csv")[1]
     assert "meta/esc50.csv: expected a CSV file" in command("verify", DEFAULT, "--esc50", tmp_path)[1]
@@ -75,6 +78,22 @@ def test_files_that_are_none_are_refused(command, tmp_path):
 
 @pytest.mark.parametrize("package, name, value", LAION_2024, ids=lambda v: getattr(v, "name", ""))
 def test_a_package_is_held_to_its_own_models_figure(package, name, value):
-    known = anchors.anchor(json.loads((package / "manifest.json").read_text()), "esc50")
+    known = anchors.anchor(package, json.loads((package / "manifest.json").read_text()), "esc50")
     assert known.models == name and known.values[0] == value
-    assert anchors.anchor(json.loads((CLAP / "manifest.json").read_text()), "esc50") is None
+    assert anchors.anchor(CLAP, json.loads((CLAP / "manifest.json").read_text()), "esc50") is None
+
+
+@pytest.mark.parametrize("name, year", [("m2d-clap-2024", 2024), ("m2d-clap-2025-p16x16", 2025), ("m2d-clap-2025-p80x2", 2025)])
+@pytest.mark.parametrize("scale", [None, 20.0])
+def test_the_years_of_m2d_clap_are_told_apart_by_the_head(name, year, scale):
+    """Either checkpoint may have a logit scale, or have none."""
+    manifest = json.loads((FIXTURES / name / "manifest.json").read_text())
+    manifest["clap"]["logit_scale"] = scale
+    assert anchors.models(FIXTURES / name, manifest) == f"M2D-CLAP {year}"
+    assert anchors.anchor(FIXTURES / name, manifest, "matched").values == ((0.087,) if year == 2024 else (0.346,))
+
+
+def test_a_head_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "head.onnx").write_bytes(b"no graph")
+    with pytest.raises(ExportError, match="head.onnx: expected M2D-CLAP's head"):
+        anchors.models(tmp_path, {"family": "m2d-clap", "head": {"file": "head.onnx"}})

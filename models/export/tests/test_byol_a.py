@@ -95,3 +95,16 @@ def test_what_is_no_byol_a_is_named(command, tmp_path, change, words):
     w = renamed(v2(), NAMES["words"])
     change(w)
     refused(command, tmp_path, w, *words)
+
+
+@pytest.mark.parametrize("missing", ["fc.3.weight", "features.8.weight", "features.9.running_var", "fc.0.weight"])
+def test_what_a_v1_file_lacks_is_named_as_v1_names_it(command, tmp_path, missing):
+    w = weights(3, 3, 4, 8)
+    del w[missing]
+    status, said = command("byol-a", save(w, tmp_path / "x.pth"), "-o", tmp_path / "p", *FIXED)
+    assert status == 1 and missing in said and "fc.2" not in said, said
+
+
+def test_a_v2_without_its_second_layer_is_told_of_no_name(command, tmp_path):
+    w = {k: v for k, v in v2().items() if not k.startswith("fc.3.")}
+    refused(command, tmp_path, w, "two linear layers", "1 x a linear layer")

@@ -42,6 +42,77 @@ def test_inspect_says_what_a_checkpoint_is(command, tmp_path):
     assert status == 0 and "M2D encoder: width 64, patches of 16 bands x 16 frames" in said, said
 
 
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_inspect_s_words_are_plain(command, package):
+    """No value of the format's own lists is said as it stands in the manifest."""
+    from gst_listen_export.words import WORDS
+
+    said = command("inspect", package)[1].split("FAULT")[0]
+    for values in WORDS.values():
+        for value in values:
+            assert "_" not in value or value not in said, (value, said)
+
+
+def test_every_value_of_the_schema_has_words():
+    from gst_listen_export.words import WORDS
+
+    text = (Path(__file__).parents[1] / "gst_listen_export/data/manifest.schema.json").read_text()
+    found = {}
+
+    def walk(node, name=""):
+        if isinstance(node, dict):
+            if "enum" in node or "const" in node:
+                found.setdefault(name, set()).update(node.get("enum", [node.get("const")]))
+            for key, value in node.items():
+                walk(value, name if key in ("anyOf", "oneOf", "properties", "items", "kind") else key)
+        elif isinstance(node, list):
+            for item in node:
+                walk(item, name)
+
+    walk(json.loads(text))
+    for key in ("mel_scale", "short_pad", "edge", "frame_embedding", "clip_pooling", "pooling", "activation"):
+        assert found[key] - {None} <= WORDS[key].keys(), (key, found[key])
+    for key in ("log", "normalize"):
+        assert found[key] - {None} <= WORDS[key].keys(), (key, found[key])
+
+
+def commands_of(said):
+    """The command lines that inspect prints, with what is to be filled in filled in."""
+    return [line.split()[1:] for line in said.splitlines() if line.startswith("  gst-listen-export ")]
+
+
+def test_the_commands_that_inspect_prints_are_whole(command, tmp_path, monkeypatch):
+    """Each of them makes a package once its words in capitals are replaced."""
+    import vit
+    from cases import byol_a, laion_clap, m2d_clap, ms_clap
+    from test_search import write_wav
+    from weights import save
+
+    monkeypatch.setattr("gst_listen_export.towers.cached", lambda *_: None)
+    head = {f"module.head.norm.{k}": np.ones(320) for k in ("running_mean", "running_var")}
+    head |= {"module.head.mlp.mlp.0.weight": np.ones((3, 320)), "module.head.mlp.mlp.0.bias": np.ones(3)}
+    tagging = {f"module.ar.runtime.backbone.{k}": v for k, v in vit.weights(3, 96, 16, 16).items()} | head
+    (tmp_path / "wav").mkdir()
+    write_wav(tmp_path / "wav/a.wav", 1000 * np.sin(np.arange(16000)))
+    (tmp_path / "class_labels_indices.csv").write_text("index,mid,display_name\n" + "".join(f"{i},/m/{i},class {i}\n" for i in range(3)))
+    sources = {"byol-a": save(byol_a.weights(1, 3, 4, 8), tmp_path / "byola.pth"),
+               "m2d": save(vit.weights(3, 96, 16, 16), tmp_path / "download/checkpoint.pth", "model").parent,
+               "as-ft": save(tagging, tmp_path / "m2d-80x96p16x16-AS-FT/weights.pth").parent,
+               "m2d-clap": m2d_clap.CASES[0].checkpoint(tmp_path), "laion-clap": laion_clap.pt(tmp_path), "ms-clap": ms_clap.CASES[0].checkpoint(tmp_path)}
+    towers = {"m2d-clap": m2d_clap.CASES[0], "ms-clap": ms_clap.CASES[0]}
+    told = {name: case.arguments(tmp_path)[case.arguments(tmp_path).index("--text-tower") + 1] for name, case in towers.items()}
+    fill = {"FOLDER_OF_WAV_FILES": tmp_path / "wav", "BANDSxFRAMESpHEIGHTxWIDTH": "80x96p16x16",
+            "class_labels_indices.csv": tmp_path / "class_labels_indices.csv", "FOLDER_OF_GTE_BASE": told["m2d-clap"],
+            "FOLDER_OF_ROBERTA_BASE": tmp_path / "roberta", "FOLDER_OF_GPT2": told["ms-clap"]}
+    small = {"laion-clap": ["--seconds", laion_clap.SECONDS], "ms-clap": ["--seconds", ms_clap.SECONDS]}
+    for name, source in sources.items():
+        said = command("inspect", source)[1]
+        argv, = commands_of(said)
+        fill["PACKAGE"] = tmp_path / f"{name}.pkg"
+        status, words = command(*(fill.get(a, a) for a in argv), *small.get(name, ()))
+        assert status == 0, (name, argv, words)
+
+
 @pytest.mark.parametrize("content", ["[]", "{", '{"format": "audio-embedding-package", "version": 2}',
                                      '{"format": "audio-embedding-package", "version": 1}'])
 def test_inspect_refuses_what_is_no_manifest(command, tmp_path, content):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from extras import needed
 
 from gst_listen_export.errors import ExportError
 from gst_listen_export.llm.config import read_config
@@ -11,7 +12,7 @@ from gst_listen_export.llm.decoder import decoder_graph, embed_graph
 from gst_listen_export.llm.template import chat_template
 from gst_listen_export.llm.weights import Weights
 
-transformers = pytest.importorskip("transformers")
+transformers = needed("transformers")
 SIZES = {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
          "num_key_value_heads": 2, "max_position_embeddings": 128, "initializer_range": 0.3}
 SCALED = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -87,12 +88,24 @@ def change(folder, **values):
     ({"num_hidden_layers": 3}, "expected the tensor model.layers.2"),
     ({"num_hidden_layers": 1}, "found 9 unknown: model.layers.1"),
     ({"layer_types": ["sliding_attention"]}, "found a sliding window"),
+    ({"layer_types": 3}, "layer_types: expected a list, found 3"),
+    ({"rope_parameters": 3}, "rope_parameters: expected an object, found 3"),
+    ({"rope_scaling": [1]}, r"rope_scaling: expected an object, found \[1\]"),
 ])
 def test_what_does_not_fit_is_named(values, message, tmp_path):
     tiny("llama", tmp_path)
     change(tmp_path, **values)
     with pytest.raises(ExportError, match=message):
         graphs(tmp_path)
+
+
+@pytest.mark.parametrize("header", [[], {"a": 3}, {"a": {"dtype": "F32", "shape": 3, "data_offsets": [0, 4]}},
+                                    {"a": {"dtype": "F32", "shape": ["1"], "data_offsets": [0, 4]}}, {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0]}}])
+def test_a_header_of_another_form_is_named(header, tmp_path):
+    text = json.dumps(header).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    with pytest.raises(ExportError, match="model.safetensors: .*expected"):
+        Weights(tmp_path)
 
 
 def test_a_folder_without_safetensors_is_named(tmp_path):

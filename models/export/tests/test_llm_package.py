@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needed
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from gst_listen_export.llm.greedy import Greedy
 from gst_listen_export.llm.tokens import prompt_ids
 
-pytest.importorskip("transformers")
+needed("transformers")
 MODELS = Path(__file__).resolve().parents[2]
 FIXTURES = MODELS / "captioner" / "tests" / "fixtures"
 PACKAGES = MODELS / "package" / "fixtures"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needed
 from packed import packages
 from test_search import DEFAULT, RATE, needs_plugin, program, write_wav
 
-pytest.importorskip("sklearn")
+needed("sklearn")
 DATA = Path(__file__).resolve().parents[4] / "shared/data/sounds"
 BYOLA = packages() / "byol-a-v1"
 needs_hearts = pytest.mark.skipif(not (DATA / "index.csv").is_file(), reason=f"the heart and lung recordings are not in {DATA}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from packed import packages
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from gst_listen_search import listener, store
@@ -255,6 +256,16 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path, monkeypatch):
     (path,) = tmp_path.iterdir()
     found = store.read(path)
     assert store.about(path) == about() and np.array_equal(found[0], times) and np.array_equal(found[1], vectors)
+
+
+def test_a_writer_that_wraps_what_the_system_says_is_understood(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(store, "save_file", full)
+    with pytest.raises(SearchError, match=r"expected to write 0.0 MB; [0-9.]+ MB are free there: .*No space left"):
+        store.write(tmp_path, about(), np.array([[0, 5]]), np.eye(1, 3))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_leftovers_of_a_killed_process_are_no_embeddings(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import needed
 
 from gst_listen_export import tflite
 from gst_listen_export.cli import main as export
@@ -27,7 +28,7 @@ def package(tmp_path_factory):
 
 def windows():
     """The test vector, and 48 frames by 48 frames what 100 clips hold."""
-    soundfile = pytest.importorskip("soundfile")
+    soundfile = needed("soundfile")
     from gst_listen_export.frontend import YAMNET
     from gst_listen_export.logmel import log_mel
 
@@ -44,7 +45,7 @@ def windows():
 
 @needs_data
 def test_scores_are_litert_s(package):
-    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(MODEL), num_threads=1)
+    interpreter = needed("ai_edge_litert.interpreter").Interpreter(str(MODEL), num_threads=1)
     from gst_listen_export.onnx_export import open_session
 
     interpreter.allocate_tensors()
@@ -79,7 +80,7 @@ def log_mels(count):
 
 
 def test_a_small_networks_scores_are_litert_s_and_those_of_whole_numbers(tiny, tmp_path):
-    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(tiny), num_threads=1)
+    interpreter = needed("ai_edge_litert.interpreter").Interpreter(str(tiny), num_threads=1)
     from tiny_tflite import layers
 
     from gst_listen_export.onnx_export import open_session

@@ -2,8 +2,9 @@
 
 Weights are a dictionary under the names of the checkpoints.
 """
-import numpy as np
 from math import erf, floor
+
+import numpy as np
 
 LOUD = np.vectorize(erf)
 

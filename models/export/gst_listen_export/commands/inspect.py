@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from gst_listen_export.errors import ExportError
+from gst_listen_export.words import plain
 
 NAME = "inspect"
 HELP = "say what a package, a checkpoint, an ONNX or a .tflite file is"
@@ -53,7 +54,7 @@ def package_lines(folder):
     m = read_manifest(folder)
     try:
         return _package_lines(folder, m)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ExportError(f"{folder / 'manifest.json'}: expected the keys of models/package/FORMAT.md; missing or of another type: {error}") from None
 
 
@@ -72,13 +73,14 @@ def _package_lines(folder, m):
         lines.append(f"hears: samples at {rate} Hz; the graph has its own front end")
     else:
         f = m["frontend"]
-        lines.append(f"hears: {f['n_mels']} {f['mel_scale']} mel bands from {f['f_min']:g} to {f['f_max']:g} Hz at {rate} Hz, a frame every "
-                     f"{1000 * step:g} ms from {f['win_length']} samples, {f['log']['kind']}"
+        lines.append(f"hears: {f['n_mels']} {plain('mel_scale', f['mel_scale'])} from {f['f_min']:g} to {f['f_max']:g} Hz at {rate} Hz, a frame every "
+                     f"{1000 * step:g} ms from {f['win_length']} samples, {plain('log', f['log']['kind'], f['log'])}"
                      + (f"; the bands' weights are the model's own ({f['filterbank']})" if f.get("filterbank") else ""))
-    lines.append(f"normalises: {', '.join(f'{k} {v}' for k, v in m['normalize'].items())}")
+    lines.append(f"normalises: {plain('normalize', m['normalize']['kind'], m['normalize'])}")
     unit = "samples" if in_graph else "frames"
     lines.append(f"window: {w['frames']} {unit} ({w['frames'] * step:.2f} s), any multiple of {w['multiple_of']} from {w['min_frames']} to "
-                 f"{w['max_frames']}; a new one every {w['default_hop_frames'] * step:.2f} s; edges {w['edge']}; short ends filled with {w['short_pad']}")
+                 f"{w['max_frames']}; a new one every {w['default_hop_frames'] * step:.2f} s; {plain('edge', w['edge'])}; one that the sound's end cuts short is filled "
+                 f"with {plain('short_pad', w['short_pad'])}")
     if m.get("streaming"):
         s = m["streaming"]
         lines.append(f"streaming: exact in chunks of {s['chunk_frames']} frames with {s['left_context']} before and {s['right_context']} after"
@@ -86,23 +88,24 @@ def _package_lines(folder, m):
     kind = {"tokens": f"tokens of {out['dim']} values, {out['freq_rows']} rows every {out['frames_per_column'] * step * 1000:g} ms",
             "frames": f"vectors of {out['dim']} values every {out['frames_per_column'] * step * 1000:g} ms",
             "clip": f"a vector of {out['dim']} values per window", "logits": f"scores of {out['dim']} classes per window"}[out["kind"]]
-    lines.append(f"gives: {kind}; per time step {m['frame_embedding']}, per window {m['clip_pooling']}")
+    lines.append(f"gives: {kind}; {plain('frame_embedding', m['frame_embedding'])}, {plain('clip_pooling', m['clip_pooling'])}")
     for precision, graph in m["encoder"]["graphs"].items():
         size = (folder / graph["file"]).stat().st_size / 1e6 if (folder / graph["file"]).is_file() else 0
         more = "" if graph.get("cosine") is None else f", cosine to fp32 {graph['cosine']}"
         more += f", at batch {graph['max_batch']} at most" if graph.get("max_batch") else ""
         lines.append(f"  {precision}: {graph['file']}, {size:.1f} MB{more}")
     if m.get("head"):
-        lines.append(f"head: takes {m['head']['takes']}, gives {m['head']['dim']} values")
+        lines.append(f"head: takes {plain('takes', m['head']['takes'])}, gives {m['head']['dim']} values")
     if m.get("text"):
-        lines.append(f"labels: any words, through the text tower {m['text']['file']} (pooling {m['text']['pooling']})")
+        lines.append(f"labels: any words, through the text tower {m['text']['file']} ({plain('pooling', m['text']['pooling'])})")
     elif m.get("label_embeddings"):
         lines.append(f"labels: {len(m['label_embeddings']['labels'])} of a table: {', '.join(m['label_embeddings']['labels'][:8])} …")
     if m.get("clap"):
-        lines.append(f"prompts: {', '.join(m['clap']['prompt_templates'])}; logit scale {m['clap'].get('logit_scale')}")
+        lines.append(f"prompts: {', '.join(m['clap']['prompt_templates'])}; "
+                     + (f"cosines are multiplied by {m['clap']['logit_scale']:g}" if m["clap"].get("logit_scale") else "cosines stand as they are"))
     if m.get("tagger"):
         names = (folder / m["tagger"]["labels"]).read_text(encoding="utf-8").splitlines()
-        lines.append(f"classes: {len(names)}, through {m['tagger']['activation']}: {', '.join(names[:6])} …")
+        lines.append(f"classes: {len(names)}, scores {plain('activation', m['tagger']['activation'])}: {', '.join(names[:6])} …")
     if m.get("captioner"):
         lines += caption_lines(m["captioner"])
     lines.append(f"self-test: {'yes' if m.get('self_test') else 'none'}")
@@ -207,7 +210,8 @@ def checkpoint_lines(path):
         except ExportError as error:
             words = f"looks like it, but: {error}"
         if words:
-            lines.append(f"{module.NAME}: {words}\n  gst-listen-export {module.NAME} {path} -o PACKAGE")
+            more = getattr(module, "required", lambda _: "")(checkpoint)
+            lines.append(f"{module.NAME}: {words}\n  gst-listen-export {module.NAME} {path} -o PACKAGE{more and ' '}{more}")
             told = True
     if not told:
         lines.append("no family that this program knows has these tensors: " + some([f"{k} {list(v.shape)}" for k, v in checkpoint.tensors.items()]))

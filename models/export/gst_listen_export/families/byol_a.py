@@ -42,6 +42,11 @@ def recognise(checkpoint):
     return f"BYOL-A v{layers.version}, {layers.dim} values per {10 << layers.blocks} ms"
 
 
+def required(_checkpoint):
+    """What the command line needs besides."""
+    return "--normalize fixed --statistics FOLDER_OF_WAV_FILES"
+
+
 def build(checkpoint):
     """`(module, blocks, dim)`."""
     from gst_listen_export import byol_a_layers

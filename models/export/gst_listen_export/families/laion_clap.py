@@ -1,7 +1,7 @@
 """LAION-CLAP, unfused: HTS-AT and RoBERTa, 48 kHz, windows of 10 s.
 
-SOURCE is a folder as Hugging Face has it (config.json, model.safetensors, tokenizer.json), read by transformers' ClapModel; or one
-of LAION's own .pt files (`630k-audioset-best.pt`), whose tokenizer is RoBERTa-base's: --text-tower FOLDER, or the local Hugging
+SOURCE is a folder as Hugging Face has it (config.json, tokenizer.json, and model.safetensors or pytorch_model.bin; where both are there
+the first is read, unless you name the other), checked against transformers' ClapModel; or one of LAION's own .pt files (`630k-audioset-best.pt`), whose tokenizer is RoBERTa-base's: --text-tower FOLDER, or the local Hugging
 Face cache. Fused models (`…-fusion-best.pt`) take another input and are refused.
 
 Recordings shorter than 10 s are repeated, as often as they fit whole, and filled with silence.
@@ -10,12 +10,12 @@ Recordings shorter than 10 s are repeated, as often as they fit whole, and fille
 import re
 from pathlib import Path
 
-from gst_listen_export import frontend
+from gst_listen_export import frontend, hub
 from gst_listen_export.errors import ExportError
 
 NAME = "laion-clap"
 HELP = "LAION-CLAP (unfused): a Hugging Face folder, or LAION's .pt"
-SOURCE_HELP = "the folder of a ClapModel, or a .pt file"
+SOURCE_HELP = "the folder of a ClapModel (or model.safetensors or pytorch_model.bin in it), or a .pt file"
 
 SECONDS = 10
 FUSED = ("mel_conv2d", "fusion_model")
@@ -25,7 +25,10 @@ CODE = {"id": "Apache-2.0", "redistributable": True, "commercial_use": True, "ac
 IGNORED = ["audio_branch.spectrogram_extractor.*", "audio_branch.logmel_extractor.*", "audio_branch.tscam_conv.*", "audio_branch.head.*",
            "audio_branch.*.relative_position_index", "audio_branch.*.attn_mask", "audio_transform.*", "text_transform.*",
            "text_branch.embeddings.position_ids", "text_branch.embeddings.token_type_ids"]
+ROBERTA = ("FacebookAI/roberta-base", "roberta-base")
 AUDIO = "audio_model.audio_encoder."
+# What a ClapModel's files hold that is no weight.
+WHOLE_NUMBERS = ("relative_position_index", "position_ids", "token_type_ids", "num_batches_tracked")
 RENAMED = [("batch_norm.", "bn0."), ("layernorm_before", "norm1"), ("layernorm_after", "norm2"), ("attention.output.dense", "attn.proj"),
            ("intermediate.dense", "mlp.fc1"), ("output.dense", "mlp.fc2"), ("attention.self.", "attn.")]
 
@@ -46,6 +49,14 @@ def recognise(checkpoint):
     fused = any(part in name for name in names for part in FUSED)
     width = names["audio_branch.norm.weight"].shape[0] if "audio_branch.norm.weight" in names else "?"
     return f"LAION-CLAP, {'fused (not supported)' if fused else 'unfused'}, HTS-AT of {width}"
+
+
+def required(checkpoint):
+    """What the command line needs besides."""
+    from gst_listen_export.towers import cached
+
+    beside = of_hub(checkpoint.path) or checkpoint.path
+    return "" if (beside / "tokenizer.json").exists() or cached(*ROBERTA) else "--text-tower FOLDER_OF_ROBERTA_BASE"
 
 
 def renamed(tensors):
@@ -74,50 +85,75 @@ def renamed(tensors):
     return out
 
 
-def read_hugging_face(folder):
-    """`(checkpoint, ClapModel, config)` of a folder; its tensors under the names of LAION's files.
+def of_hub(source):
+    """The folder of a ClapModel, for the folder itself or for the file in it that is named; None for LAION's own files."""
+    folder = source if source.is_dir() else source.parent
+    named = source.is_dir() or source.suffix in (".safetensors", ".bin")
+    return folder if named and (folder / "config.json").is_file() else None
+
+
+def clap_config(folder):
+    """`(transformers' ClapConfig, what the network needs of it)`.
+
+    # Errors
+    Another model, sections that are none, options that are not LAION's.
+    """
+    from transformers import ClapConfig
+
+    raw = hub.config(folder, "clap")
+    for key in ("audio_config", "text_config"):
+        hub.section(folder, raw, key)
+    try:
+        config = ClapConfig.from_dict(raw)
+        audio, text = config.audio_config, config.text_config
+        side = audio.patch_size if isinstance(audio.patch_size, int) else audio.patch_size[0]
+        expected = {"audio_config.enable_fusion": (audio.enable_fusion, False), "audio_config.hidden_act": (audio.hidden_act, "gelu"),
+                    "audio_config.patch_stride": (list(audio.patch_stride), [side, side]), "audio_config.layer_norm_eps": (audio.layer_norm_eps, 1e-5),
+                    "audio_config.projection_hidden_act": (audio.projection_hidden_act, "relu"), "text_config.hidden_act": (text.hidden_act, "gelu"),
+                    "text_config.projection_hidden_act": (text.projection_hidden_act, "relu")}
+    except Exception as error:  # whatever values of another form make transformers raise
+        raise ExportError(f"{folder}/config.json: expected the values of a ClapModel; transformers does not take them: {first_line(error)}") from None
+    for key, (value, must) in expected.items():
+        if value != must:
+            raise ExportError(f"{folder}/config.json: {key} must be {must} and is {value}")
+    sizes = {"heads": hub.number(folder, vars(text), "num_attention_heads", 12), "eps": hub.number(folder, vars(text), "layer_norm_eps", 1e-12, float),
+             "padding": hub.number(folder, vars(text), "pad_token_id", 1), "side": hub.number(folder, vars(audio), "spec_size", 256)}
+    return config, sizes
+
+
+def first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def read_hugging_face(folder, file=None):
+    """`(checkpoint, ClapModel, config)` of a folder, or of one of its files; its tensors under the names of LAION's files.
 
     # Errors
     Another model, a fused one, missing tensors, options that are not LAION's.
     """
-    import json
-
-    from gst_listen_export.checkpoint import Checkpoint, read
-
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{folder}: expected a config.json: {error}") from None
-    if config.get("model_type") != "clap":
-        raise ExportError(f"{folder}/config.json: expected \"model_type\": \"clap\"; found {config.get('model_type')!r}")
-    from transformers import ClapConfig, ClapModel
+    import torch
+    from transformers import ClapModel
     from transformers.utils import logging
 
+    from gst_listen_export.checkpoint import Checkpoint, dense, read
+
+    config, sizes = clap_config(folder)
     logging.disable_progress_bar()
-    # Read by ourselves first: its errors say what is wrong with the file.
-    read(folder)
-    model, found = ClapModel.from_pretrained(folder, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True,
-                                             config=ClapConfig.from_dict(config))
+    # Read by ourselves, and given to transformers as tensors: our errors say what is wrong with a file, and it is this file and no other.
+    source = read(file or hub.model_file(folder) or folder)
+    dense(source.path, {k: v for k, v in source.tensors.items() if not k.endswith(WHOLE_NUMBERS)})
+    try:
+        model, found = ClapModel.from_pretrained(None, config=config, state_dict=dict(source.tensors), output_loading_info=True, ignore_mismatched_sizes=True,
+                                                 dtype=torch.float32)
+    except Exception as error:  # sizes that no network has
+        raise ExportError(f"{folder}/config.json: expected the sizes of a ClapModel; transformers makes none of them: {first_line(error)}") from None
     trouble = [*sorted(found["missing_keys"]), *(str(m[0]) for m in found["mismatched_keys"])]
     if trouble:
-        raise ExportError(f"{folder}: ClapModel needs {', '.join(trouble[:6])}; not there, or of another shape than config.json says")
+        raise ExportError(f"{source.path}: ClapModel needs {', '.join(trouble[:6])}; not there, or of another shape than config.json says")
     if found["unexpected_keys"]:
-        raise ExportError(f"{folder}: unknown tensors: {', '.join(sorted(found['unexpected_keys'])[:6])}; expected those of ClapModel")
-    audio, text = model.config.audio_config, model.config.text_config
-    side = audio.patch_size if isinstance(audio.patch_size, int) else audio.patch_size[0]
-    expected = {"audio_config.enable_fusion": (audio.enable_fusion, False), "audio_config.hidden_act": (audio.hidden_act, "gelu"),
-                "audio_config.patch_stride": (list(audio.patch_stride), [side, side]), "audio_config.layer_norm_eps": (audio.layer_norm_eps, 1e-5),
-                "audio_config.projection_hidden_act": (audio.projection_hidden_act, "relu"), "text_config.hidden_act": (text.hidden_act, "gelu"),
-                "text_config.projection_hidden_act": (text.projection_hidden_act, "relu")}
-    for key, (value, must) in expected.items():
-        if value != must:
-            raise ExportError(f"{folder}/config.json: {key} must be {must} and is {value}")
-    file = next((f for name in ("model.safetensors", "pytorch_model.bin") if (f := folder / name).is_file()), folder / "config.json")
-    from gst_listen_export.checkpoint import sha256
-
-    checkpoint = Checkpoint(file, folder.resolve().name, sha256(file), renamed(model.state_dict()))
-    return checkpoint, model.eval(), {"heads": text.num_attention_heads, "eps": text.layer_norm_eps, "padding": text.pad_token_id,
-                                      "side": audio.spec_size}
+        raise ExportError(f"{source.path}: unknown tensors: {', '.join(sorted(found['unexpected_keys'])[:6])}; expected those of ClapModel")
+    checkpoint = Checkpoint(source.path, folder.resolve().name, source.sha256, renamed(model.state_dict()))
+    return checkpoint, model.eval(), sizes
 
 
 def check_front_end(checkpoint, front_end):
@@ -132,7 +168,7 @@ def check_front_end(checkpoint, front_end):
     ours = filterbank(front_end).T
     if tuple(found.shape) != ours.shape:
         raise ExportError(f"{checkpoint.path}: audio_branch.logmel_extractor.melW must be {list(ours.shape)} and is {list(found.shape)}")
-    worst = float(np.abs(found.double().numpy() - ours).max())
+    worst = float(np.abs(checkpoint.numbers("audio_branch.logmel_extractor.melW").numpy() - ours).max())
     if not worst <= 1e-5:
         raise ExportError(f"{checkpoint.path}: its filterbank differs from LAION-CLAP's (48 kHz, {front_end['f_min']} to "
                           f"{front_end['f_max']} Hz, Slaney) by {worst:.1e}; at most 1e-5 is expected")
@@ -187,7 +223,7 @@ def build(checkpoint, config):
         def forward(self, input_ids, attention_mask):
             return self.projection(self.text(input_ids, attention_mask))
 
-    scale = float(w["logit_scale_a"].exp())
+    scale = clap.scale(checkpoint, "logit_scale_a")
     return htsat, projection("audio"), Tower().eval(), {"words": words, "places": places - padding - 1, "padding": padding}, scale
 
 
@@ -225,11 +261,14 @@ def export(args):
     from gst_listen_export.towers import tokenizer
 
     model, config, place = None, {}, args.text_tower
-    if args.source.is_dir() and (args.source / "config.json").exists():
-        checkpoint, model, config = read_hugging_face(args.source)
-        place = place or args.source
+    folder = of_hub(args.source)
+    if folder:
+        checkpoint, model, config = read_hugging_face(folder, None if args.source.is_dir() else args.source)
+        place = place or folder
     else:
-        checkpoint = read(args.source).stripped("module.")
+        checkpoint = read(args.source, args.ignore).stripped("module.")
+        if any(name.startswith(AUDIO) for name in checkpoint.tensors):
+            raise ExportError(f"{checkpoint.path}: holds the tensors of a ClapModel: expected a config.json beside it, which says their sizes; found none")
         checkpoint.tensors = {k: v for k, v in checkpoint.tensors.items() if not k.endswith("num_batches_tracked")}
     front_end = frontend.LAION_CLAP
     check_front_end(checkpoint, front_end)
@@ -239,7 +278,8 @@ def export(args):
     frames = clap.window_frames(args.seconds, front_end, htsat.sizes)
     if model is not None:
         compare(model, htsat, head, tower, text["words"], text["padding"], frames)
-    words = tokenizer(place, ("FacebookAI/roberta-base", "roberta-base"), text["words"], text["padding"], "LAION-CLAP's text tower")
+    words = tokenizer(place, ROBERTA, text["words"], text["padding"], "LAION-CLAP's text tower (RoBERTa)",
+                      {"<s>": 0, "<pad>": text["padding"], "</s>": 2}, ("<s>", "</s>"))
     manifest = {
         "id": package_id(args, checkpoint.name), "family": "laion-clap",
         "license": licence(CODE, checkpoint, "https://github.com/LAION-AI/CLAP"),

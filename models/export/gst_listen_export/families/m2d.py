@@ -29,12 +29,18 @@ def add_arguments(parser):
 def recognise(checkpoint):
     """What a checkpoint is, in words; None if it is none of this family."""
     encoder, rest = m2d_checkpoint.parts(checkpoint)
-    if "patch_embed.proj.weight" not in encoder.tensors or any(k.startswith(("audio_proj.", "text_")) for k in checkpoint.tensors):
+    if "patch_embed.proj.weight" not in encoder.tensors or any(k.removeprefix("backbone.").startswith(("audio_proj.", "text_")) for k in checkpoint.tensors):
         return None
     width, _, height, step = encoder.tensors["patch_embed.proj.weight"].shape
     head = rest.tensors.get(f"{HEAD_LAYER}.weight")
     classes = "" if head is None else f", a head with {head.shape[0]} classes on {head.shape[1]} values"
     return f"an M2D encoder: width {width}, patches of {height} bands x {step} frames{classes}"
+
+
+def required(checkpoint):
+    """What the command line needs besides."""
+    head = f"{HEAD_LAYER}.weight" in m2d_checkpoint.parts(checkpoint)[1].tensors
+    return " ".join(m2d_checkpoint.required(checkpoint) + ["--classes class_labels_indices.csv"] * head)
 
 
 def read_classes(path, count):
@@ -45,13 +51,19 @@ def read_classes(path, count):
     """
     import csv
 
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ExportError(f"{path}: expected AudioSet's class_labels_indices.csv, a CSV file in UTF-8: {error}") from None
     if not rows or not {"mid", "display_name"} <= set(rows[0]):
-        found = ", ".join(rows[0]) if rows else "no rows"
+        found = ", ".join(map(str, rows[0])) if rows else "no rows"
         raise ExportError(f"{path}: expected a table with the columns index, mid, display_name; found {found}")
     if len(rows) != count:
         raise ExportError(f"{path}: expected {count} classes, as the head has; found {len(rows)}")
+    for line, row in enumerate(rows, 2):
+        if not row["mid"] or not row["display_name"]:
+            raise ExportError(f"{path}, line {line}: expected a mid and a display_name; found {row['mid']!r} and {row['display_name']!r}")
     rows.sort(key=lambda row: row["mid"])
     names = [row["display_name"].strip() for row in rows]
     for values, what in (([row["mid"] for row in rows], "mid"), (names, "display_name")):

@@ -16,8 +16,11 @@ NAME = "m2d-clap"
 HELP = "M2D-CLAP 2024 and 2025 (M2D2)"
 URL = "https://github.com/nttcslab/m2d"
 BESIDE = ("audio_proj.*", "text_proj.*", "text_encoder.*", "logit_scale*")
+GTE = "thenlper/gte-base"
 INSIDE = "text_encoder.text_encoder."
 VOCABULARY = Path(__file__).parent.parent / "data" / "bert-base-uncased-vocab.txt"
+# BERT's tokens: padding is the first of its words, the others have other places in other vocabularies.
+SPECIAL, ENDS = {"[PAD]": 0, "[CLS]": None, "[SEP]": None}, ("[CLS]", "[SEP]")
 BERT_IGNORED = ["pooler.*", "embeddings.position_ids"]
 
 
@@ -34,6 +37,15 @@ def recognise(checkpoint):
     if "audio_proj.sem_token" in names:
         return "M2D-CLAP 2025: an attention-pooling head" + (", its text tower inside" if any(k.startswith(INSIDE) for k in names) else "")
     return "M2D-CLAP 2024: a head of a mean and two layers" if "audio_proj.0.weight" in names else None
+
+
+def required(checkpoint):
+    """What the command line needs besides."""
+    from gst_listen_export.towers import cached
+
+    inside = any(k.startswith(INSIDE) for k in checkpoint.tensors)
+    tower = [] if inside or cached(GTE) else ["--text-tower FOLDER_OF_GTE_BASE"]
+    return " ".join(m2d_checkpoint.required(checkpoint) + tower)
 
 
 def split(checkpoint):
@@ -95,9 +107,7 @@ def text_tower(args, beside, year, dim):
     # Errors
     None there; a width that is not the head's.
     """
-    import json
-
-    from gst_listen_export import towers
+    from gst_listen_export import hub, towers
     from gst_listen_export.checkpoint import Checkpoint, read
 
     inside = beside.under(INSIDE)
@@ -105,24 +115,19 @@ def text_tower(args, beside, year, dim):
         source = Checkpoint(beside.path, beside.name, beside.sha256, inside, {}, beside.ignored)
         tower, width, words, places = bert(source, None, year == 2024, 1e-12, "the text tower inside")
         place = args.text_tower
-        tokenizer = word_pieces(words) if place is None else towers.tokenizer(place, (), words, 0, "the text tower")
+        tokenizer = word_pieces(words) if place is None else towers.tokenizer(place, (), words, 0, "the text tower (BERT)", SPECIAL, ENDS)
     else:
         if year == 2025:
             raise ExportError(f"{beside.path}: expected the text tower under {INSIDE}; found none")
-        place = args.text_tower or towers.cached("thenlper/gte-base")
+        place = args.text_tower or towers.cached(GTE)
         if place is None:
             raise ExportError("M2D-CLAP 2024 needs thenlper/gte-base, which is not in the local Hugging Face cache: "
                               "say --text-tower FOLDER (nothing is downloaded)")
-        try:
-            config = json.loads((place / "config.json").read_text())
-        except (OSError, ValueError) as error:
-            raise ExportError(f"{place}: expected the folder of gte-base with a config.json: {error}") from None
-        if config.get("model_type") != "bert":
-            raise ExportError(f"{place}/config.json: expected \"model_type\": \"bert\"; found {config.get('model_type')!r}")
-        file = next((f for n in ("model.safetensors", "pytorch_model.bin") if (f := place / n).is_file()), place / "model.safetensors")
-        source = read(file).stripped("bert.")
-        tower, width, words, places = bert(source, config.get("num_attention_heads"), True, config.get("layer_norm_eps", 1e-12), "the text tower")
-        tokenizer = towers.tokenizer(place, ("thenlper/gte-base",), words, 0, "the text tower")
+        config = hub.config(place, "bert")
+        source = read(hub.model_file(place) or place / "model.safetensors").stripped("bert.")
+        heads, eps = hub.number(place, config, "num_attention_heads", None), hub.number(place, config, "layer_norm_eps", 1e-12, float)
+        tower, width, words, places = bert(source, heads, True, eps, "the text tower")
+        tokenizer = towers.tokenizer(place, (GTE,), words, 0, "the text tower (gte-base)", SPECIAL, ENDS)
     if any(k.startswith("text_proj.") for k in beside.tensors):
         tower, width = projected(tower, beside, width)
     if width != dim:
@@ -191,8 +196,7 @@ def export(args):
     with torch.no_grad():
         out = pool(torch.zeros(1, 2, dim)).shape[1]
     tower, tokenizer, places = text_tower(args, beside, year, out)
-    scale = beside.tensors.get("logit_scale")
-    scale = None if scale is None else float(scale.float().reshape(-1)[0].exp())
+    scale = clap.scale(beside, "logit_scale") if "logit_scale" in beside.tensors else None
     manifest = {"id": package_id(args, checkpoint.name), "family": "m2d-clap", "license": licence(NTT_EVALUATION, checkpoint, URL)}
     manifest |= m2d_checkpoint.sections(shape, stats, dim, args, "stack_freq")
     names = ["input_ids", "attention_mask"]

@@ -17,6 +17,7 @@ NAME = "ms-clap"
 HELP = "MS-CLAP 2023 (CLAP_weights_2023.pth)"
 SOURCE_HELP = "CLAP_weights_2023.pth"
 
+GPT2 = ("openai-community/gpt2", "gpt2")
 SECONDS, RATE, HOP = 7, 44100, 320
 MADE_FOR, F_MIN, F_MAX = 32000, 50, 14000  # what the filterbank was made for; in Hz of that rate
 PLACES, PADDING, END = 77, 0, "<|endoftext|>"
@@ -43,6 +44,13 @@ def recognise(checkpoint):
     return f"MS-CLAP 2023{' with a captioner (clapcap)' if clapcap else ''}, {names[f'{TEXT}linear1.weight'].shape[0]} values" if f"{TEXT}linear1.weight" in names else None
 
 
+def required(_checkpoint):
+    """What the command line needs besides."""
+    from gst_listen_export.towers import cached
+
+    return "" if cached(*GPT2) else "--text-tower FOLDER_OF_GPT2"
+
+
 def read_source(args):
     """The tensors of a file, without those that training programs wrap around them.
 
@@ -66,7 +74,7 @@ def filterbank(checkpoint):
     import numpy as np
 
     bins, bands = checkpoint.shape(FILTERS, "n_fft / 2 + 1", "bands")
-    weights = checkpoint.tensors[FILTERS].double().numpy()
+    weights = checkpoint.numbers(FILTERS).numpy()
     if not (np.isfinite(weights).all() and weights.min() >= 0 and (weights.max(axis=0) > 0).all()):
         raise ExportError(f"{checkpoint.path}: {FILTERS}: expected weights of at least 0, and some above 0 in each of {bands} bands; "
                           f"found {weights.min():g} to {weights.max():g}")
@@ -79,7 +87,7 @@ def filterbank(checkpoint):
         if name not in checkpoint.tensors:
             continue
         checkpoint.shape(name, bins, 1, n_fft)
-        worst = float(np.abs(checkpoint.tensors[name][:, 0].double().numpy() - expected).max())
+        worst = float(np.abs(checkpoint.numbers(name)[:, 0].numpy() - expected).max())
         if not worst <= 1e-4:
             raise ExportError(f"{checkpoint.path}: {name}: expected the transform of a periodic Hann window of {n_fft} samples; it differs by {worst:.1e}")
     return np.ascontiguousarray(weights.T.astype(np.float32)), n_fft
@@ -124,7 +132,7 @@ def build(checkpoint):
         def forward(self, input_ids):
             return self.projection(self.text(input_ids))
 
-    scale = float(w["logit_scale"].reshape(()).exp())
+    scale = clap.scale(checkpoint, "logit_scale")
     return htsat, projection(AUDIO, sizes.dim), Tower().eval(), words, min(places, PLACES), scale
 
 
@@ -136,7 +144,7 @@ def gpt2_words(place, words):
     """
     from gst_listen_export.towers import tokenizer
 
-    found = tokenizer(place, ("openai-community/gpt2", "gpt2"), words, PADDING, "MS-CLAP's text tower (GPT-2)")
+    found = tokenizer(place, GPT2, words, PADDING, "MS-CLAP's text tower (GPT-2)")
     if found.id_to_token(PADDING) != "!" or found.token_to_id(END) is None:
         raise ExportError(f"{place or 'the Hugging Face cache'}: expected GPT-2's tokenizer, with `!` as id 0 and {END}; found "
                           f"{found.id_to_token(PADDING)!r} as id 0 and {'no' if found.token_to_id(END) is None else 'a'} {END}")

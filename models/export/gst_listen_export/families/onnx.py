@@ -84,7 +84,8 @@ def reduced(args, package, m, described, reduce, embed):
 
     if described.get("max_batch") == 1 and args.int8 is None and "int8" in args.precision:
         args.int8 = "dynamic"
-    graphs = reduce(package.folder, "encoder", args.precision, window_feeds(m, args.sounds, package=package.folder), args.int8 or "static", embed)
+    graphs = reduce(package.folder, "encoder", args.precision, window_feeds(m, args.sounds, package=package.folder), args.int8 or "static", embed,
+                    in_graph=m["frontend"]["kind"] == "in_graph")
     for precision, graph in graphs.items():
         if described.get("max_batch") and precision != "fp32":
             graph["max_batch"] = described["max_batch"]

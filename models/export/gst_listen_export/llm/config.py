@@ -96,6 +96,8 @@ def positive(raw, key, default=None):
 def refuse_sliding_window(raw):
     """Every layer must attend to the whole past."""
     types = raw.get("layer_types") or []
+    if not isinstance(types, list):
+        raise LlmError(f"config.json: layer_types: expected a list, found {types!r}")
     if raw.get("use_sliding_window") or any(kind != "full_attention" for kind in types):
         raise LlmError("config.json: expected attention to the whole past in every layer, found a sliding window")
 
@@ -105,6 +107,9 @@ def rotary(raw, head_dim):
 
     Older files have `rope_theta` and `rope_scaling`, newer ones both in `rope_parameters`.
     """
+    for key in ("rope_parameters", "rope_scaling"):
+        if not isinstance(raw.get(key) or {}, dict):
+            raise LlmError(f"config.json: {key}: expected an object, found {raw[key]!r}")
     settings = raw.get("rope_parameters") or (raw.get("rope_scaling") or {}) | {"rope_theta": raw.get("rope_theta", 10000.0)}
     theta = positive(settings, "rope_theta", 10000.0)
     if raw.get("partial_rotary_factor", settings.get("partial_rotary_factor", 1)) != 1:

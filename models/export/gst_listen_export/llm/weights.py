@@ -1,6 +1,7 @@
 """A folder's tensors: read from `model.safetensors` or its shards, checked by name and shape, never executed."""
 
 import json
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,14 @@ class Weights:
             header = json.loads(data[8 : 8 + length].tobytes())
         except ValueError as error:
             raise LlmError(f"{path.name}: expected a JSON header, {error}") from error
+        if not isinstance(header, dict):
+            raise LlmError(f"{path.name}: expected a JSON object as header, found {type(header).__name__}")
         header.pop("__metadata__", None)
         for name, entry in header.items():
-            kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+            try:
+                kind, shape, (begin, end) = entry["dtype"], tuple(map(operator.index, entry["shape"])), map(operator.index, entry["data_offsets"])
+            except (KeyError, TypeError, ValueError):
+                raise LlmError(f"{path.name}: {name}: expected dtype, shape and data_offsets, found {json.dumps(entry)[:100]}") from None
             if kind not in KINDS:
                 raise LlmError(f"{path.name}: {name}: expected F32, F16 or BF16, found {kind}")
             size = int(np.prod(shape, dtype=np.int64)) * KINDS[kind].itemsize

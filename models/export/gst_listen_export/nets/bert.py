@@ -1,6 +1,5 @@
 """BERT as a text tower (arXiv 1810.04805): post-norm layers, no pooler, segment 0 throughout."""
 
-import torch
 from torch import nn
 
 MASKED = -1e9  # added to the products with padding
