@@ -159,6 +159,13 @@ impl MelSpec {
             return Err(gst::FlowError::NotNegotiated);
         };
         let (rate, width) = (audio.info.rate(), audio.info.bpf());
+        if !buffer.size().is_multiple_of(width.max(1) as usize) {
+            drop(state);
+            let (bytes, format) = (buffer.size(), audio.info.format());
+            let why = format!("a buffer of {bytes} bytes came, expected whole samples of {format} ({width} bytes each)");
+            self.refusal.post(&*self.obj(), gst::error_msg!(gst::StreamError::Format, ("{why}")));
+            return Err(gst::FlowError::Error);
+        }
         let Some(buffer) = gst_audio::audio_buffer_clip(buffer, segment.upcast_ref(), rate, width) else {
             return Ok(gst::FlowSuccess::Ok);
         };

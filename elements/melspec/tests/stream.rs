@@ -79,6 +79,15 @@ fn a_short_recording_fills_its_window_where_downstream_asks_for_that() {
 }
 
 #[test]
+fn a_buffer_that_is_not_of_whole_samples_is_an_error_that_names_both() {
+    let (mut h, bus) = asked(&MelFormat::new(FrontEnd::m2d_16k()), |_| ());
+    h.set_src_caps(audio_caps(16_000));
+    assert_eq!(h.push(gst::Buffer::from_slice([0_u8; 4_001])), Err(gst::FlowError::Error));
+    let error = error(&bus).expect("an error");
+    assert!(error.contains("a buffer of 4001 bytes came, expected whole samples of F32LE (4 bytes each)"), "{error}");
+}
+
+#[test]
 fn audio_is_asked_for_at_the_rate_that_downstream_needs() {
     let (h, _) = asked(&MelFormat::new(FrontEnd::laion_clap()), |_| ());
     let sink = h.element().unwrap().static_pad("sink").unwrap();
