@@ -229,7 +229,8 @@ fn labels(listen: &Listen, package: &Package) -> Result<Option<LabelList>, Liste
             // A class has no cosine: the table is what can be compared then.
             Some(table)
                 if package.manifest().clap.is_some()
-                    && (package.classes().is_none() || listen.score != crate::settings::Score::Calibrated) =>
+                    && (package.classes().is_none()
+                        || listen.score != crate::settings::Score::Calibrated) =>
             {
                 let all = table.labels.iter().map(listen_zeroshot::Label::new).collect();
                 Some(LabelList::new(all).map_err(of("the package's label_embeddings"))?)

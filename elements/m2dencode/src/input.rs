@@ -54,9 +54,7 @@ impl Input {
     pub fn new(model: Arc<OpenModel>) -> Result<Self, EncoderError> {
         let (manifest, plan) = (model.package.manifest(), &model.plan);
         let cutter = match model.comes_in_windows() {
-            true => {
-                Cutter::Exact(Exact::new(Preparer::new(manifest, plan)?))
-            }
+            true => Cutter::Exact(Exact::new(Preparer::new(manifest, plan)?)),
             false => Cutter::Rolling(WindowStream::new(manifest, plan)?),
         };
         Ok(Self {

@@ -149,7 +149,11 @@ fn what_fills_a_short_window_is_its_own_sound_repeated_before_it_becomes_frames(
             assert_eq!(out.len(), expected.len(), "{pad}, {len} samples");
             for (found, expected) in out.iter().zip(&expected) {
                 assert!(row(found) == expected.data, "{pad}, {len} samples");
-                assert_eq!(found.offset_end() - found.offset(), u64::from(expected.frames), "{pad}, {len} samples");
+                assert_eq!(
+                    found.offset_end() - found.offset(),
+                    u64::from(expected.frames),
+                    "{pad}, {len} samples"
+                );
             }
         }
     }

@@ -162,7 +162,9 @@ impl MelSpec {
         if !buffer.size().is_multiple_of(width.max(1) as usize) {
             drop(state);
             let (bytes, format) = (buffer.size(), audio.info.format());
-            let why = format!("a buffer of {bytes} bytes came, expected whole samples of {format} ({width} bytes each)");
+            let why = format!(
+                "a buffer of {bytes} bytes came, expected whole samples of {format} ({width} bytes each)"
+            );
             self.refusal.post(&*self.obj(), gst::error_msg!(gst::StreamError::Format, ("{why}")));
             return Err(gst::FlowError::Error);
         }

@@ -332,8 +332,14 @@ mod tests {
         let ms = 1_000_000;
         let settings =
             Settings { edge: Edge::Exact, window: 6_080 * ms, hop: 1_600 * ms, ..Settings::default() };
-        assert_eq!(settings.own(None).edge, EdgeCaps::Exact { window: 608, hop: 160, tail: false, fill: None });
+        assert_eq!(
+            settings.own(None).edge,
+            EdgeCaps::Exact { window: 608, hop: 160, tail: false, fill: None }
+        );
         let settings = Settings { edge: Edge::Exact, window: 6_080 * ms, ..Settings::default() };
-        assert_eq!(settings.own(None).edge, EdgeCaps::Exact { window: 608, hop: 608, tail: false, fill: None });
+        assert_eq!(
+            settings.own(None).edge,
+            EdgeCaps::Exact { window: 608, hop: 608, tail: false, fill: None }
+        );
     }
 }

@@ -157,7 +157,9 @@ impl Stream {
     fn drain(&mut self, timeline: &Timeline) -> impl Iterator<Item = gst::Buffer> + use<> {
         let mut frames = match &self.core {
             Core::Rolling(mel) => Frames::rolling(mel.frames_at_finish() * self.bytes_per_frame()),
-            Core::Exact(windows) => Frames { sound: Some(windows.frames_at_finish() as u64), ..Frames::exact(1) },
+            Core::Exact(windows) => {
+                Frames { sound: Some(windows.frames_at_finish() as u64), ..Frames::exact(1) }
+            }
             Core::Samples(_) => Frames::rolling(0),
         };
         match &mut self.core {

@@ -84,7 +84,10 @@ fn a_buffer_that_is_not_of_whole_samples_is_an_error_that_names_both() {
     h.set_src_caps(audio_caps(16_000));
     assert_eq!(h.push(gst::Buffer::from_slice([0_u8; 4_001])), Err(gst::FlowError::Error));
     let error = error(&bus).expect("an error");
-    assert!(error.contains("a buffer of 4001 bytes came, expected whole samples of F32LE (4 bytes each)"), "{error}");
+    assert!(
+        error.contains("a buffer of 4001 bytes came, expected whole samples of F32LE (4 bytes each)"),
+        "{error}"
+    );
 }
 
 #[test]

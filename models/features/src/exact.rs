@@ -176,7 +176,9 @@ impl ExactWindows {
     /// reflection there; where it is [filled](Self::with_fill) as a whole one. Then the next sample begins a new stream.
     pub fn finish(&mut self, mut window: impl FnMut(&[f32])) {
         let frames = self.frames_at_finish();
-        if frames > 0 && let Some((fill, kept)) = &self.fill {
+        if frames > 0
+            && let Some((fill, kept)) = &self.fill
+        {
             let filled = fill.window(kept, self.plan.window as usize);
             self.reset();
             self.push(&filled, window);

@@ -66,7 +66,8 @@ impl fmt::Display for LibraryError {
             let bare = |attempt: &Attempt| attempt.place.components().count() == 1;
             let mut last = None;
             let mut count = 1;
-            while let Some(next) = attempts.next_if(|n| bare(n) && bare(first) && n.origin == first.origin && n.reason == first.reason)
+            while let Some(next) = attempts
+                .next_if(|n| bare(n) && bare(first) && n.origin == first.origin && n.reason == first.reason)
             {
                 last = Some(&next.place);
                 count += 1;

@@ -72,7 +72,9 @@ pub enum ScaleError {
         found: f64,
     },
     /// A softmax of a single label, which is always 1.
-    #[error("score=softmax compares labels with each other, found {found:?} alone: give more labels, or background= labels")]
+    #[error(
+        "score=softmax compares labels with each other, found {found:?} alone: give more labels, or background= labels"
+    )]
     Alone {
         /// The label.
         found: String,

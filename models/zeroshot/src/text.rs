@@ -86,7 +86,9 @@ pub enum TextError {
         found: String,
     },
     /// A tokenizer that cannot be used.
-    #[error("{file} (text.tokenizer): expected a tokenizer as the `tokenizers` library writes it, found: {error}")]
+    #[error(
+        "{file} (text.tokenizer): expected a tokenizer as the `tokenizers` library writes it, found: {error}"
+    )]
     Tokenizer {
         /// The file.
         file: String,

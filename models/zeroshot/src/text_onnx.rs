@@ -52,10 +52,8 @@ impl OnnxTextTower {
             return Err(TextError::NoTower);
         };
         let json = package.read(&text.tokenizer)?;
-        let tokenizer = tokenizer(text, &json).map_err(|error| TextError::Tokenizer {
-            file: package.shown(&text.tokenizer),
-            error,
-        })?;
+        let tokenizer = tokenizer(text, &json)
+            .map_err(|error| TextError::Tokenizer { file: package.shown(&text.tokenizer), error })?;
         let empty = empty_tokens(&tokenizer, &json);
         let session = load(package, &text.file, options)?;
         let inputs = text.inputs.iter().map(|name| ("text.inputs", name, session.inputs()));

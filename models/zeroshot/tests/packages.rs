@@ -89,7 +89,8 @@ fn a_text_tower_that_is_not_what_the_manifest_says_names_file_key_and_both_sides
         ),
         (
             |m, folder| {
-                std::fs::copy(folder.join("head.onnx"), folder.join(m["text"]["file"].as_str().unwrap())).unwrap();
+                std::fs::copy(folder.join("head.onnx"), folder.join(m["text"]["file"].as_str().unwrap()))
+                    .unwrap();
             },
             ["/text.onnx", ": text.inputs: the manifest says "],
         ),
@@ -278,7 +279,10 @@ fn what_a_package_cannot_do_is_said() {
     let cosine = MatchOptions { score: ScoreKind::Cosine, ..MatchOptions::default() };
     for (result, said) in [
         (tagger.matcher(labels("noise;dog"), &MatchOptions::default()), "the package has no class \"dog\""),
-        (tagger.matcher(None, &cosine), "score=cosine and score=softmax: the package has fixed classes, which have no cosine"),
+        (
+            tagger.matcher(None, &cosine),
+            "score=cosine and score=softmax: the package has fixed classes, which have no cosine",
+        ),
         (source("tiny-tokens").matcher(None, &MatchOptions::default()), "labels must be given"),
     ] {
         let error = result.unwrap_err().to_string();

@@ -172,7 +172,8 @@ impl MelFormat {
     /// [`CapsError::FrontEnds`] with the fields that differ; `expected_by` and `found_by` name the two sides.
     pub fn expect(&self, found: &Self, expected_by: &str, found_by: &str) -> Result<(), CapsError> {
         let mut alike = found.clone();
-        if let (EdgeCaps::Exact { fill: ours, .. }, EdgeCaps::Exact { fill: theirs, .. }) = (&self.edge, &mut alike.edge)
+        if let (EdgeCaps::Exact { fill: ours, .. }, EdgeCaps::Exact { fill: theirs, .. }) =
+            (&self.edge, &mut alike.edge)
         {
             *theirs = *ours;
         }
