@@ -131,7 +131,8 @@ def main():
     # Of bent sounds and of those without a label only a teacher can speak.
     bent = cfg.pool.bent if cfg.teacher else 0.0
     further, unknown = data.unlabelled(args.data, data.kept_out(cfg.kept_out)) if bent else ([], [])
-    mixing = {"speech": speech, "rendered": made}
+    ordinary_rows, ordinary = data.ordinary(args.data, data.kept_out(cfg.kept_out))
+    mixing = {"speech": speech, "rendered": made + ordinary}
     taught_only = {"bent": bent, "unlabelled": unknown}
     sizes = cfg.pool.shards, cfg.pool.workers, cfg.seed
     writers = data.start_pool(work / "pool", cfg.teacher, clips, main_labels, mixing | taught_only, *sizes)
@@ -162,17 +163,7 @@ def main():
         log({"stage": "probe", "cross_fitted_patch_accuracy": round(fitted["accuracy"], 4)})
 
     stage("audio")
-    wanted = max(1, min(cfg.pool.ready, cfg.pool.shards))
-    while True:
-        # Asked before what is there is counted: the last shard may come between the two.
-        mixing_goes_on, there = any(w.is_alive() for w in writers), pool.progress(work / "pool")
-        if there >= wanted:
-            break
-        if not mixing_goes_on:
-            raise SystemExit(
-                f"the processes that mix the training sound have died at shard {there} of {wanted}; see the error above"
-            )
-        time.sleep(1)
+    pool.wait(work / "pool", writers, max(1, min(cfg.pool.ready, cfg.pool.shards)))
     val_mels = [audio.log_mel(audio.read(args.data / val.rows[i].path), np.float32) for i in val_rows]
     position = {k: i for i, k in enumerate(main_labels)}
     val_set = [
@@ -193,8 +184,10 @@ def main():
     labels = [names[k] for k in main_labels]
     draws = np.random.default_rng([cfg.seed, 5])
     mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, **mixing)
-    figures = finish.finish(args.out, work, student, text, labels, clips, mix, val, val_set, cfg, main_name)
-    attribution.write(args.out / "ATTRIBUTION.csv", clips.rows + further)
+    chosen_by = mix, val, val_set, cfg, main_name, ordinary, log
+    figures = finish.finish(args.out, work, student, text, labels, clips, *chosen_by)
+    start = cfg.audio.start if begun else None
+    attribution.write(args.out / "ATTRIBUTION.csv", clips.rows + further + ordinary_rows, start)
     if cfg.captions.steps:
         stage("captions")
         figures["captioner_bytes"] = captions_train.add(args.out, work, cfg, log)

@@ -96,6 +96,14 @@ def penalty(rate):
     return COST * max(0.0, np.log2(max(rate, 1e-9) / ALLOWED))
 
 
+def worth(f, rate):
+    """What a setting is worth: the mean of event-F1 and onset-F1 and a third of the recall, less COST for each doubling of the
+    false events above ALLOWED, and less MISSING for each sound that is missing to a recall of RECALL."""
+    return (
+        (f["event_f1"] + f["onset_f1"]) / 2 + f["recall"] / 3 - penalty(rate) - MISSING * max(0.0, RECALL - f["recall"])
+    )
+
+
 def alarms(streams, on, off):
     """Events an hour and list of ten labels in smoothed scores [n, labels] of unrelated streams."""
     count = sum(len(scenes.groups(s[:, k], on, off)) for s in streams for k in range(s.shape[1]))
@@ -121,9 +129,7 @@ def settle(result, runner, played, strange, vectors, placing):
     """Sets a, b, smoothing and thresholds: the best events in the scenes `played` at which `strange`, streams of unrelated
     sound, seldom fire.
 
-    A setting's worth is the mean of event-F1 and onset-F1 and a third of the recall, less COST for each doubling of the false
-    events above ALLOWED, and less MISSING for each sound that is missing to a recall of RECALL. Onsets and offsets are those that `placing` takes.
-    Returns what was tried as dictionaries, the best first.
+    Onsets and offsets are those that `placing` takes. Returns what was tried as dictionaries, the best (by `worth`) first.
     """
     mels = [audio.log_mel(scene.samples, np.float32) for scene in played]
     heard, edges = [scenes.frames(runner, mel) for mel in mels], [scenes.strengths(mel) for mel in mels]
@@ -148,10 +154,8 @@ def settle(result, runner, played, strange, vectors, placing):
         runs = [smoothed(score, seconds) for score in plain]
         for rate, _, _, on, off in (one for one in asked if one[1:3] == (cut, seconds)):
             f = scenes.figures(runs, plain, edges, played, on, off, placing)
-            worth = (f["event_f1"] + f["onset_f1"]) / 2 + f["recall"] / 3 - penalty(rate)
-            worth -= MISSING * max(0.0, RECALL - f["recall"])
             chosen = {"a": SLOPE, "b": result.b, "smoothing": seconds, "threshold": on, "offset_threshold": off}
-            tried.append({"worth": worth, **chosen, "unrelated_per_hour_and_ten": rate, **f})
+            tried.append({"worth": worth(f, rate), **chosen, "unrelated_per_hour_and_ten": rate, **f})
     tried.sort(key=lambda setting: -setting["worth"])
     take(result, tried[0])
     result.figures = {"settings": tried[0]}

@@ -6,6 +6,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from . import audio, pool
 from .teacher import Yamnet
@@ -48,10 +49,29 @@ def wave(folder, row):
     return x / peak * 0.9 if peak > 1e-4 else x
 
 
+# The set whose rows without a label hold none of the labels, where elsewhere it is not known what they hold.
+ORDINARY, PIECE = "ordinary", 8.0
+
+
 def unlabelled(folder, without=frozenset()):
     """Rows and waveforms of the train clips that bear no label: of what they are only the teacher speaks."""
-    rows = [r for r in audio.read_index(folder) if r.role == "train" and not r.label and r.path not in without]
+    rows = [r for r in without_label(folder, without) if r.set != ORDINARY]
     return rows, [wave(folder, row) for row in rows]
+
+
+def ordinary(folder, without=frozenset()):
+    """Rows and waveforms, in pieces of PIECE seconds, of the train clips of set ORDINARY without a label: unrelated sound."""
+    rows, pieces, length = [r for r in without_label(folder, without) if r.set == ORDINARY], [], int(PIECE * audio.RATE)
+    for row in rows:
+        x = wave(folder, row)
+        # What is left over at the end is too short for a piece, unless it is all there is.
+        pieces += [x[at : at + length] for at in range(0, max(1, len(x) - length // 2), length)]
+    return rows, pieces
+
+
+def without_label(folder, without):
+    """The train rows that bear no label."""
+    return [r for r in audio.read_index(folder) if r.role == "train" and not r.label and r.path not in without]
 
 
 def load(folder, role, names, without=frozenset()):
@@ -80,7 +100,7 @@ def main_set(rows):
 def teach(teacher_folder, clips):
     """The teacher's vectors of each clip's patches: ([patches, 1024], clip number of each patch)."""
     teacher, vectors, owner = Yamnet(teacher_folder), [], []
-    for i, x in enumerate(clips.waves):
+    for i, x in enumerate(tqdm(clips.waves, desc="probe: YAMNet", unit="clip", disable=None)):
         _, v = teacher.patches(x)
         vectors.append(v)
         owner += [i] * len(v)

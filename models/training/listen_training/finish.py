@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from . import calibrate, package, revive, scenes, settle
+from . import calibrate, held, package, revive, scenes, settle
 
 TEMPLATES = (("{}",), ("{}", "the sound of {}", "a recording of {}", "{} can be heard"))
 
@@ -21,8 +21,8 @@ def pooled(windows, vectors, best=3):
     return np.stack([np.sort(w @ vectors.T, axis=0)[-best:].mean(0) for w in windows])
 
 
-def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, main_name):
-    """Writes the package into `out`; returns the figures on val. `mixer` draws from `clips`."""
+def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, main_name, ordinary=(), log=print):
+    """Writes the package into `out`; returns the figures on val. `mixer` draws from `clips` and `ordinary`, pieces without a label."""
     out, work = Path(out), Path(work)
     rng = np.random.default_rng([cfg.seed, 4])
     out.mkdir(parents=True, exist_ok=True)
@@ -32,8 +32,10 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     windows = [scenes.run(runner, mel, cfg.package.window, cfg.package.hop) for mel, _ in val_set]
     wanted = [k for _, k in val_set]
 
-    best = None
-    for templates in TEMPLATES:
+    named = [(w, r.label.replace("_", " ") in labels) for w, r in zip(clips.waves, clips.rows, strict=True)]
+    other, own = [w for w, known in named if not known] + list(ordinary), [w for w, known in named if known]
+    kept, best = held.holds(cfg, other), None
+    for templates in [settle.result_of(cfg.audio.start).templates] if kept else TEMPLATES:
         vectors = runner.text(labels, templates)
         share = top(pooled(windows, vectors), wanted)
         figures[f"top1_{len(templates)}_templates"] = share
@@ -43,22 +45,27 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     _, templates, vectors = best
     figures["top1"], figures["top3"] = top(pooled(windows, vectors), wanted), top(pooled(windows, vectors), wanted, 3)
 
-    named = [(w, r.label.replace("_", " ") in labels) for w, r in zip(clips.waves, clips.rows, strict=True)]
-    other, own = [w for w, known in named if not known], [w for w, known in named if known]
     frames = cfg.package.window
     quiet = calibrate.quiet_mels(rng, 160, frames)
     strange = np.zeros((0, frames, quiet.shape[2]), np.float32)
-    if other:
+    chosen = not kept or held.is_enough(other)
+    if other and chosen:
         strange = calibrate.other_mels(other, rng, 160, frames)
     related = calibrate.other_mels(own, rng, 320, frames)
-    result = calibrate.Result(
-        calibrate.background(runner, quiet, strange, related, rng, cfg.package.background),
-        float(student.scale.detach().exp()),
-        float(student.bias.detach()),
-        templates=templates,
-    )
-    played = scenes.make(*settle.of_set(val, labels, main_name), cfg.package.scenes, rng, mixer)
-    strange_sound = [scenes.unrelated(mixer, rng, 300) for _ in range(cfg.package.unrelated_streams)]
+    if kept:
+        result, near = held.result(cfg.audio.start, runner, strange, rng), [quiet[:32], strange[:32], related[:32]]
+        figures["cosine_to_start"] = held.nearness(cfg.audio.start, runner, np.concatenate(near))
+        log(held.said(cfg.audio.start, other, figures["cosine_to_start"]))
+    else:
+        result = calibrate.Result(
+            calibrate.background(runner, quiet, strange, related, rng, cfg.package.background),
+            float(student.scale.detach().exp()),
+            float(student.bias.detach()),
+            templates=templates,
+        )
+    if chosen:
+        played = scenes.make(*settle.of_set(val, labels, main_name), cfg.package.scenes, rng, mixer)
+        strange_sound = [scenes.unrelated(mixer, rng, 300) for _ in range(cfg.package.unrelated_streams)]
     # What a site has is too little to learn that from.
     begun = settle.opened(cfg.audio.start) if revive.is_package(cfg.audio.start) else None
     shown = settle.of_set(clips, labels, main_name)
@@ -66,6 +73,12 @@ def finish(out, work, student, text, labels, clips, mixer, val, val_set, cfg, ma
     if cfg.package.settings:
         calibrate.take(result, json.loads(Path(cfg.package.settings).read_text())["settings"])
         learnt = fit()
+    elif kept:
+        learnt = fit()
+        if chosen:
+            wide = held.listened(runner, cfg.audio.start, vectors, templates)
+            tried = held.stricter(result, runner, played, strange_sound, vectors, wide, learnt)
+            (work / "settings.json").write_text(json.dumps(tried, indent=1) + "\n")
     else:
         tune = lambda learnt: calibrate.settle(result, runner, played, strange_sound, vectors, learnt)
         learnt, tried = settle.settled(fit, tune, result)
@@ -98,8 +111,12 @@ def check_self(folder, runner):
         raise SystemExit(f"self-test: cosine {cos}, expected at least 0.9999")
 
 
+# In the order of their colours.
+LOSSES = ("frame", "clip", "choice", "frame_choice", "teacher", "probe", "recall", "nonsense", "stay")
+
+
 def curves(log, path):
-    """The log's losses and accuracies as a PNG."""
+    """The log's losses and accuracies as a PNG: a panel for each part that was trained."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -109,22 +126,27 @@ def curves(log, path):
     # After a restart a step may stand there twice: the later counts.
     last = lambda found: [line for _, line in sorted({line["step"]: line for line in found}.items())]
     audio = last(line for line in lines if "frame" in line)
-    if not audio:
+    words = last(line for line in lines if line.get("stage") == "text" and "held_out_cos" in line)
+    shown = [line for line in audio if "top1" in line]
+    panels = []
+    if audio:
+        first = {k: max(audio[0][k], 1e-9) for k in LOSSES if k in audio[0]}
+        losses = {k: [(line["step"], line[k] / first[k]) for line in audio if k in line] for k in first}
+        panels.append((losses, {"title": "losses of the audio side (first = 1)", "yscale": "log"}))
+    if shown:
+        tops = {k: [(line["step"], line[k]) for line in shown] for k in ("top1", "top3")}
+        panels.append((tops, {"title": "val clips, labels given as text", "ylim": (0, 1)}))
+    if words:
+        near = {"cosine": [(line["step"], line["held_out_cos"]) for line in words]}
+        panels.append((near, {"title": "text tower: cosine on held-out phrases"}))
+    if not panels:
         return
-    keys = [k for k in ("frame", "clip", "choice", "teacher", "probe", "recall", "nonsense") if k in audio[0]]
-    figure, axes = pyplot.subplots(1, 3, figsize=(15, 4))
-    for k in keys:
-        axes[0].plot([line["step"] for line in audio], [line[k] / max(audio[0][k], 1e-9) for line in audio], label=k)
-    axes[0].set(xlabel="step", title="losses of the audio side (first = 1)", yscale="log")
-    axes[0].legend()
-    for k in ("top1", "top3"):
-        axes[1].plot(
-            [line["step"] for line in audio if k in line], [line[k] for line in audio if k in line], marker=".", label=k
-        )
-    axes[1].set(xlabel="step", title="val clips, labels given as text", ylim=(0, 1))
-    axes[1].legend()
-    words = last(line for line in lines if line.get("stage") == "text" and "loss" in line)
-    axes[2].plot([line["step"] for line in words], [line["held_out_cos"] for line in words])
-    axes[2].set(xlabel="step", title="text tower: cosine on held-out phrases")
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(5 * len(panels), 4), squeeze=False)
+    for axis, (series, manner) in zip(axes[0], panels, strict=True):
+        for name, points in series.items():
+            axis.plot(*zip(*points, strict=True), marker="." if len(points) < 40 else "", label=name)
+        axis.set(xlabel="step", **manner)
+        axis.legend()
     figure.tight_layout()
     figure.savefig(path, dpi=80)
+    pyplot.close(figure)

@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
-from . import audio, carry, export, settle, tower
+from . import audio, carry, export, notice, settle, tower
 from .batches import MEAN, STD
 from .model import COLUMN, Head, reach_of
 
@@ -171,6 +171,8 @@ def write(folder, text_tokenizer, labels, config, calibration):
         str(folder / "labels.safetensors"),
     )
     (folder / "LICENSE.txt").write_text(Path(__file__).with_name("weights-license.txt").read_text())
+    # Not among the sums: a name or an address in it may be put right without another space of embeddings.
+    notice.write(folder / "NOTICE", config)
     files = [
         "encoder.onnx",
         "head.onnx",

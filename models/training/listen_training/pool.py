@@ -6,15 +6,17 @@ may begin as soon as the first are there and takes in the others as they come.
 """
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from . import audio
 from .mixer import COLUMN, COLUMNS, FRAMES, SAMPLES, SOURCES, Mixer
 from .teacher import Yamnet
 
-__all__ = ["COLUMN", "COLUMNS", "FRAMES", "SAMPLES", "SHARD", "SOURCES", "progress", "write"]
+__all__ = ["COLUMN", "COLUMNS", "FRAMES", "SAMPLES", "SHARD", "SOURCES", "progress", "wait", "write"]
 SHARD = 256
 
 
@@ -50,3 +52,19 @@ def write(folder, teacher_folder, clips, labels, folds, main, mixing, shards, wo
 def progress(folder):
     """How many whole shards there are."""
     return len(list(Path(folder).glob("shard-[0-9][0-9][0-9][0-9].npz")))
+
+
+def wait(folder, writers, wanted):
+    """Waits until there are `wanted` shards, which the processes `writers` make."""
+    with tqdm(desc="mixes", total=wanted, unit="shard", initial=min(progress(folder), wanted), disable=None) as bar:
+        while True:
+            # Asked before what is there is counted: the last shard may come between the two.
+            goes_on, there = any(w.is_alive() for w in writers), progress(folder)
+            bar.update(min(there, wanted) - bar.n)
+            if there >= wanted:
+                return
+            if not goes_on:
+                raise SystemExit(
+                    f"the processes that mix the training sound have died at shard {there} of {wanted}; see the error above"
+                )
+            time.sleep(1)

@@ -1,6 +1,7 @@
 """A linear probe on the teacher's vectors: which of the main labels a patch holds. Cross-fitted over the folds."""
 
 import numpy as np
+from tqdm import tqdm
 
 from .mixer import BENT
 
@@ -18,7 +19,7 @@ def fit(vectors, owner, labels, folds, main):
     x = (root - center) / spread
     found = sorted(set(folds[use].tolist()))
     weights, biases = [], []
-    for fold in found:
+    for fold in tqdm(found, desc="probe", unit="fold", disable=None):
         rows = use & (folds != fold) if len(found) > 1 else use
         model = LogisticRegression(C=0.002, max_iter=60).fit(x[rows], [index[int(k)] for k in labels[rows]])
         w, b = np.zeros((x.shape[1], len(main)), np.float32), np.full(len(main), -30.0, np.float32)

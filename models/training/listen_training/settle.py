@@ -76,6 +76,11 @@ def result_of(folder):
     )
 
 
+def listed(folder):
+    """The labels whose embeddings a package has, by name."""
+    return (json.loads((Path(folder) / "manifest.json").read_text()).get("label_embeddings") or {}).get("labels", [])
+
+
 def section():
     """`clap.placing` of the manifest."""
     return {"file": FILE, "step_frames": pool.COLUMN}
@@ -124,7 +129,7 @@ def settled(fit, tune, result):
 
 
 def main():
-    from . import config, data, mixer, package, words
+    from . import config, data, held, mixer, package, words
     from . import rendered as more
 
     parser = argparse.ArgumentParser(prog="python -m listen_training.settle", description=__doc__.splitlines()[0])
@@ -154,7 +159,17 @@ def main():
     speech = names.index("speech") if "speech" in names else -1
     made = more.make(work / "rendered", cfg.pool.rendered, words.spoken(words.table()), cfg.pool.workers, cfg.seed)
     draws = np.random.default_rng([cfg.seed, 5])
-    mix = mixer.Mixer(clips.waves, clips.labels, clips.folds, main_labels, draws, speech=speech, rendered=made)
+    ordinary = data.ordinary(args.data, data.kept_out(cfg.kept_out))[1]
+    other = [w for w, k in zip(clips.waves, clips.labels, strict=True) if k not in main_labels] + ordinary
+    if not args.keep_thresholds and not held.is_enough(other):
+        # They would fire on everything that the folder has no sound of.
+        raise SystemExit(
+            f"settle: expected at least {held.ENOUGH:.0f} minutes of train recordings without the labels of {main_name!r} to choose "
+            f"thresholds by, {args.data / 'index.csv'} has {held.minutes(other):.1f}; --keep-thresholds fits the networks only"
+        )
+    mix = mixer.Mixer(
+        clips.waves, clips.labels, clips.folds, main_labels, draws, speech=speech, rendered=made + ordinary
+    )
     rng = np.random.default_rng([cfg.seed, 6])
     runner = package.Runner(args.package)
     vectors = runner.text(labels, result.templates)
