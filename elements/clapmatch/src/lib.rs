@@ -37,7 +37,7 @@
 //! (`clap.placing`, as the default one) and scores come at the steps that these know, to the moment that they choose, up to 3 s before the
 //! first score at half the onset threshold (`listen_zeroshot::Edges`, `Placing`).
 //!
-//! An event that started always ends: at its offset, when its label is removed, with other embeddings or another segment,
+//! An event that started always ends: at its offset, when its label is removed, with other embeddings, with its segment,
 //! at EOS, at a flush (downstream is told with the next output), in a gap of more than a second, and with PAUSED→READY
 //! (message only; the bus of a pipeline may be flushed before anybody reads it: use a sync handler).
 //!
@@ -67,7 +67,7 @@
 //! | `labels-file` | string | | the same as JSON, with names, prompts, thresholds, durations, groups; both lists add up |
 //! | `prompt` | string | the package's | sentences with `{}`, `;` between |
 //! | `background` | string | the package's | sounds that labels are told apart from, `;` between |
-//! | `score` | enum | calibrated | `calibrated`, `cosine` or `softmax` |
+//! | `score` | enum | calibrated | `calibrated`, `cosine`, or `softmax` over the labels and `background` alone (two at least; thresholds 0.5 and 0.35) |
 //! | `threshold` | double | -1: the package's | score from which on an event begins |
 //! | `offset-threshold` | double | -1: in proportion | score below which it ends |
 //! | `smoothing` | ns | the package's | time constant of an exponential mean over scores; 0: none |

@@ -239,10 +239,10 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 "Sentences that a label is put into at {} before it is embedded, with ; between them; their mean \
                  counts. Unset they are the package's."),
             text("background", "Background labels",
-                "Sounds that the labels are told apart from, with ; between them; they add to the package's and are \
-                 never reported."),
+                "Sounds that the labels are told apart from, with ; between them; they add to the package's (with score=softmax \
+                 they stand alone) and are never reported."),
             threshold("threshold", "Onset threshold",
-                "Score from which on an event begins, 0 to 1 for calibrated scores. -1 means the package's. A label's own in \
+                "Score from which on an event begins, 0 to 1 but for cosines. -1 means the package's, with score=softmax 0.5. A label's own in \
                  labels-file comes first."),
             threshold("offset-threshold", "Offset threshold",
                 "Score below which an event ends, not above threshold. -1 means as far below threshold as the package has it."),

@@ -1,5 +1,6 @@
 //! The streaming thread's side: frames to windows, with their times.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -122,8 +123,7 @@ impl Input {
                 self.references.observe(buffer, time);
             }
             self.expect(steps);
-            let valid = buffer.offset_end().saturating_sub(buffer.offset());
-            self.push(&values, valid, sink)
+            self.push(&values, buffer.offset()..buffer.offset_end(), sink)
         });
         self.values = values;
         result
@@ -232,15 +232,16 @@ impl Input {
     fn push_silence(&mut self, frames: u64, sink: Sink<'_>) -> Result<(), FlowError> {
         // The longest fill is a second: a hundred frames or so.
         let silence = vec![self.silence; frames as usize * self.model.plan.width];
-        self.push(&silence, 0, sink)
+        self.push(&silence, 0..0, sink)
     }
 
-    /// Cuts frames into windows; each goes on before the next is made. `valid`: frames of real sound, where buffers say it.
-    fn push(&mut self, values: &[f32], valid: u64, sink: Sink<'_>) -> Result<(), FlowError> {
+    /// Cuts frames into windows; each goes on before the next is made. `sound`: the frames of real sound,
+    /// counted from the stream's start, where buffers say it.
+    fn push(&mut self, values: &[f32], sound: Range<u64>, sink: Sink<'_>) -> Result<(), FlowError> {
         let plan = &self.model.plan;
         let width = plan.width;
         if let Cutter::Exact(exact) = &mut self.cutter {
-            let job = exact.take(values, valid, width, plan.hop_frames, plan.window_frames);
+            let job = exact.take(values, sound, width, plan.hop_frames, plan.window_frames);
             let ticket = self.ticket(&job, &self.timeline.clone());
             return sink(job, ticket, false).map(drop);
         }
@@ -283,18 +284,14 @@ impl Exact {
         Self { preparer, filled: false, next: 0, before: Vec::new() }
     }
 
-    fn take(&mut self, frames: &[f32], valid: u64, width: usize, hop: u32, whole: u32) -> WindowJob {
-        let there = (frames.len() / width.max(1)) as u32;
-        let valid = match u32::try_from(valid) {
-            Ok(valid) if self.filled && valid > 0 => valid.min(there),
+    fn take(&mut self, frames: &[f32], sound: Range<u64>, width: usize, hop: u32, whole: u32) -> WindowJob {
+        let (there, start_frame) = ((frames.len() / width.max(1)) as u32, self.next * u64::from(hop));
+        let valid = match u32::try_from(sound.end.saturating_sub(sound.start)) {
+            // Others' offsets may count anything: only those that count this stream's frames are believed.
+            Ok(valid) if self.filled && sound.start == start_frame && (1..=there).contains(&valid) => valid,
             _ => there,
         };
-        let window = Window {
-            start_frame: self.next * u64::from(hop),
-            frames,
-            first: self.next == 0,
-            last: valid < whole,
-        };
+        let window = Window { start_frame, frames, first: self.next == 0, last: valid < whole };
         let job = self.preparer.prepare_filled(&window, valid);
         self.next += 1;
         self.before.clear();

@@ -6,7 +6,8 @@
 //! The front end is the peer's: `m2dencode` asks for its package's. Only where nobody downstream asks, or to say
 //! beforehand what is expected, its own properties count; what they say and the peer contradicts is an error that
 //! names both front ends. Where the package's graph has its front end inside, the peer asks for `tensor-id=waveform`: then
-//! the samples themselves go on, as float32.
+//! the samples themselves go on, as float32. Where it asks for exact windows with `fill` (`repeat`, `repeat-cut`), the last one, if it
+//! is shorter, is filled by its own samples before it becomes frames; its duration and its offsets (in frames) stay those of the sound.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=street.flac ! decodebin ! audioconvert ! audioresample \

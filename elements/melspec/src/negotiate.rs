@@ -47,6 +47,11 @@ pub(crate) enum Refused {
     Rate { expected: u32, found: u32 },
     #[error("melspec gives {found}, downstream takes {expected}")]
     Downstream { expected: gst::Caps, found: gst::Caps },
+    #[error(
+        "downstream takes no frames that melspec could make, expected one front end for all: where branches behind a tee want several \
+         (also another window, hop or fill), put the tee before melspec and a melspec into each branch"
+    )]
+    Branches,
 }
 
 /// Chooses the format for audio of `rate` Hz; `me` and `peer` are the names of the two sides.
@@ -90,6 +95,7 @@ pub(crate) fn choose(
         Asked::Open(expected) if !expected.can_intersect(&caps()) => {
             return Err(Refused::Downstream { expected: expected.clone(), found: caps() });
         }
+        Asked::Nothing(expected) if expected.is_empty() => return Err(Refused::Branches),
         Asked::Nothing(expected) => {
             return Err(Refused::Downstream { expected: expected.clone(), found: caps() });
         }

@@ -163,6 +163,35 @@ fn a_converter_that_cannot_resample_does_not_hide_that_error() {
 }
 
 #[test]
+fn branches_that_want_different_frames_are_told_what_to_do() {
+    gst::init().unwrap();
+    let pipeline = gst::Pipeline::new();
+    let make = |name| gst::ElementFactory::make(name).build().unwrap();
+    let (source, tee, melspec) = (make("audiotestsrc"), make("tee"), gst::glib::Object::new::<MelSpec>());
+    pipeline.add_many([&source, melspec.upcast_ref(), &tee]).unwrap();
+    gst::Element::link_many([&source, melspec.upcast_ref(), &tee]).unwrap();
+    for fill in [Fill::Repeat, Fill::RepeatCut] {
+        let edge = EdgeCaps::Exact { window: 96, hop: 48, tail: false, fill: Some(fill) };
+        let format = MelFormat { edge, ..MelFormat::new(FrontEnd::byol_a()) };
+        let (queue, caps, sink) = (make("queue"), make("capsfilter"), make("fakesink"));
+        caps.set_property("caps", gst::Caps::from(format.to_structure()));
+        pipeline.add_many([&queue, &caps, &sink]).unwrap();
+        gst::Element::link_many([&queue, &caps, &sink]).unwrap();
+        // As gst-launch links with a caps filter that is set later.
+        let pad = tee.request_pad_simple("src_%u").unwrap();
+        pad.link_full(&queue.static_pad("sink").unwrap(), gst::PadLinkCheck::empty()).unwrap();
+    }
+    let bus = pipeline.bus().unwrap();
+    let _ = pipeline.set_state(gst::State::Playing);
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[gst::MessageType::Error]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let message = message.expect("an error");
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    let error = error.error().to_string();
+    assert!(error.contains("put the tee before melspec and a melspec into each branch"), "{error}");
+}
+
+#[test]
 fn a_flush_in_the_middle_begins_a_new_stream() {
     let samples = signal(0, 5_000);
     let mut h = harness(|_| ());

@@ -46,6 +46,11 @@ pub struct Normalizer {
 }
 
 impl Normalizer {
+    /// Whether statistics go on from window to window.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.how, Normalize::Running { .. })
+    }
+
     /// For a stream of frames `frame_seconds` apart.
     pub fn new(how: &Normalize, frame_seconds: f64) -> Self {
         let keep = match how {

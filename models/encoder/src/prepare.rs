@@ -107,9 +107,10 @@ impl Piece {
 ///   of the mean level. An encoder of one length only (`min_frames` = window) gets its window filled.
 /// * `repeat`: what there is `floor(window / valid)` times, then digital silence, up to the window (models.md 1.2).
 /// * `repeat_cut`: what there is again and again, the last time as far as it fits.
+///   Where whole windows come (`edge=exact`), both are done to the samples before ([`Preparer::prepare_filled`]).
 /// * `silence`: the front end's value for digital silence, up to the window.
 ///
-/// `per_window` statistics are those of the real frames, before padding.
+/// `per_window` statistics are those of the real frames, before padding; of a window that came filled, those of all.
 ///
 /// A value that is not finite is taken as digital silence, and counted.
 #[derive(Debug, Clone)]
@@ -188,7 +189,8 @@ impl Preparer {
     }
 
     /// As [`prepare`](Self::prepare), of a window that was filled before it became frames: the first `valid_frames` at most are
-    /// real sound. Statistics `per_window` are then those of all frames, as of any recording that is repeated first.
+    /// real sound. Statistics `per_window` are then those of all frames, as of any recording that is repeated first; `running` ones go
+    /// on with the real ones alone.
     pub fn prepare_filled(&mut self, window: &Window<'_>, valid_frames: u32) -> WindowJob {
         let mended = std::mem::take(&mut self.mended);
         let mended = self.mend(window.frames, mended);
@@ -249,7 +251,9 @@ impl Preparer {
         let there = (frames.len() / self.width.max(1)) as u32;
         let valid_frames = valid_frames.min(there);
         let level_db = self.meter.db(&frames[..valid_frames as usize * self.width]);
-        let statistics = self.normalizer.statistics(window.start_frame, frames, self.width);
+        let real = &frames[..valid_frames as usize * self.width];
+        let counted = if self.normalizer.is_running() { real } else { frames };
+        let statistics = self.normalizer.statistics(window.start_frame, counted, self.width);
         let padded = self.padded(there);
         let data = self.laid_out(frames, padded, &statistics);
         let described = self.steps.map_or(0..0, |grid| {
@@ -264,7 +268,8 @@ impl Preparer {
             first: window.first,
             last: window.last,
             level_db,
-            strengths: self.strengths_of(frames, described),
+            // What follows the sound in a filled window is not its own.
+            strengths: self.strengths_of(&frames[..valid_frames as usize * self.width], described),
             steps: self.steps,
             data,
             pieces: None,

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use common::{changed, cosine, encode, folder, jobs, open, truth, worst};
-use listen_encoder::{EncoderError, EncoderModel, EncoderOptions, Plan, open as open_engine};
+use listen_encoder::{
+    EncoderError, EncoderModel, EncoderOptions, Plan, Preparer, Window, open as open_engine,
+};
 use listen_package::{Output, Precision};
 use serde_json::{Value, json};
 
@@ -111,6 +113,36 @@ fn a_short_window_is_repeated_as_far_as_it_fits_or_as_often_as_it_fits_whole() {
     let whole = [short, short].concat();
     assert!(worst(&clip("repeat", short), &clip("silence", &whole)) < 1e-6);
     assert!(worst(&clip("repeat", short), &clip("repeat_cut", short)) > 1e-3, "they are not the same");
+}
+
+#[test]
+fn of_a_window_that_came_filled_only_the_sound_itself_is_measured() {
+    for kind in [json!({"kind": "none"}), json!({"kind": "running", "tau": 2.0, "mean": -7.0, "std": 4.0})] {
+        let folder = changed("tiny-clip", |m, _| {
+            m["normalize"] = kind.clone();
+            m["self_test"] = json!(null);
+        });
+        let package = open(folder.path());
+        let plan = Plan::new(package.manifest(), &EncoderOptions::default()).unwrap();
+        // A quiet sound of 12 frames; what fills the window behind it is loud.
+        let frames: Vec<f32> =
+            (0..32 * 64).map(|i| if i < 12 * 64 { -9.0 + (i % 7) as f32 } else { 3.0 }).collect();
+        let window = |frames| Window { start_frame: 0, frames, first: true, last: true };
+        let prepare = || Preparer::new(package.manifest(), &plan).unwrap();
+        let (filled, short) =
+            (prepare().prepare_filled(&window(&frames), 12), prepare().prepare(&window(&frames[..12 * 64])));
+        assert_eq!((filled.valid_frames, filled.frames), (12, 32), "{kind}");
+        assert_eq!(filled.level_db, short.level_db, "{kind}");
+        let mut statistics = [prepare(), prepare()];
+        statistics[0].prepare_filled(&window(&frames), 12);
+        statistics[1].prepare(&window(&frames[..12 * 64]));
+        let next = Window { start_frame: 32, ..window(&frames) };
+        let [after_filled, after_short] = statistics.each_mut().map(|preparer| preparer.prepare(&next));
+        assert_eq!(
+            after_filled, after_short,
+            "{kind}: what filled the window counts in the next one's statistics"
+        );
+    }
 }
 
 #[test]

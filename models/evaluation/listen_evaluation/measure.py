@@ -162,7 +162,7 @@ def false_alarms(task):
             lambda number: (scenes.stream(parts[number], 6, recordings)[0].samples, []),
             len(parts),
             both[1:],
-            f"of {task.size.scenes}",
+            f"of {task.size.scenes}, {PER_STREAM} a stream",
         ),
     )
     out = {}

@@ -142,7 +142,7 @@ impl ExactWindows {
     /// a whole one before it becomes frames.
     pub fn with_fill(mut self, fill: Option<Fill>) -> Self {
         // Samples come in pieces of a window's reach at most.
-        let most = (self.plan.window + self.plan.window_hop) as usize + self.samples.most();
+        let most = self.plan.window as usize + self.samples.most();
         self.fill = fill.map(|fill| (fill, VecDeque::with_capacity(most)));
         self
     }

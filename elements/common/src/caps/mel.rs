@@ -112,9 +112,8 @@ impl MelFormat {
                 if tail {
                     s.set("tail", true);
                 }
-                if fill.is_some() {
-                    s.set("fill", word(&fill, FILLS));
-                }
+                // Said in any case: who wants no fill must not be given a filled window.
+                s.set("fill", word(&fill, FILLS));
             }
         }
         s
@@ -166,13 +165,13 @@ impl MelFormat {
         Conditioning { pre_scale: self.pre_scale, int16_roundtrip: self.int16_roundtrip }
     }
 
-    /// Nothing, if `found` means the same frames; a short window at the stream's end may be filled or not.
+    /// Nothing, if `found` means the same frames; a short window at the stream's end may come as it is where it is asked for filled.
     ///
     /// # Errors
     /// [`CapsError::FrontEnds`] with the fields that differ; `expected_by` and `found_by` name the two sides.
     pub fn expect(&self, found: &Self, expected_by: &str, found_by: &str) -> Result<(), CapsError> {
         let mut alike = found.clone();
-        if let (EdgeCaps::Exact { fill: ours, .. }, EdgeCaps::Exact { fill: theirs, .. }) =
+        if let (EdgeCaps::Exact { fill: ours, .. }, EdgeCaps::Exact { fill: theirs @ None, .. }) =
             (&self.edge, &mut alike.edge)
         {
             *theirs = *ours;
@@ -315,6 +314,13 @@ mod tests {
             ..MelFormat::new(FrontEnd::laion_clap())
         };
         assert_eq!(exact(Some(Fill::Repeat)).expect(&exact(None), "m2dencode", "a file"), Ok(()));
+        for (asked, came) in [(None, Fill::Repeat), (Some(Fill::RepeatCut), Fill::Repeat)] {
+            let error =
+                exact(asked).expect(&exact(Some(came)), "m2dencode", "melspec").unwrap_err().to_string();
+            assert!(error.contains("fill (") && error.contains("repeat found)"), "{error}");
+            let caps = |fill| gst::Caps::from(exact(fill).to_structure());
+            assert!(!caps(asked).can_intersect(&caps(Some(came))));
+        }
     }
 
     #[test]
