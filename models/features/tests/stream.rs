@@ -285,8 +285,7 @@ fn with_a_tail_a_stream_that_ends_with_a_window_has_one_more_of_what_they_share(
 fn a_short_window_is_filled_by_its_own_samples_before_it_becomes_frames() {
     let front_end = FrontEnd::laion_clap();
     let (window, hop) = (40, 12);
-    let whole = front_end.exact_samples(window as u64) as usize;
-    let step = hop * front_end.hop_length as usize;
+    let (whole, step) = (front_end.exact_samples(40) as usize, hop * front_end.hop_length as usize);
     for len in [1, 600, whole / 2, whole / 2 + 1, whole - 1, whole, whole + 700, whole + 2 * step + 10_000] {
         let samples = sound(len);
         // What is left from where the next window would have begun.
@@ -297,11 +296,7 @@ fn a_short_window_is_filled_by_its_own_samples_before_it_becomes_frames() {
             let mut expected = cut_first(&front_end, &samples, window, hop);
             expected.truncate(begun);
             if len > held {
-                let times = match fill {
-                    Fill::Repeat => whole / rest.len(),
-                    Fill::RepeatCut => whole / rest.len() + 1,
-                };
-                let mut filled = rest.repeat(times);
+                let mut filled = rest.repeat(whole / rest.len() + usize::from(fill == Fill::RepeatCut));
                 filled.resize(whole, 0.0);
                 expected.push(log_mel(&front_end, &filled).unwrap());
             }
