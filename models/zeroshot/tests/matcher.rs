@@ -264,7 +264,7 @@ fn a_table_is_asked_for_labels_and_not_for_sentences() {
 
 #[test]
 fn an_embedding_without_direction_has_the_lowest_score() {
-    for kind in [ScoreKind::Calibrated, ScoreKind::Cosine] {
+    for kind in [ScoreKind::Calibrated, ScoreKind::Cosine, ScoreKind::Softmax] {
         let options = MatchOptions { score: kind, ..MatchOptions::default() };
         let mut matcher = matcher(calibrated(), "dog;siren", options);
         for bad in [0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
