@@ -146,8 +146,8 @@ impl M2dEncode {
 
     fn take_caps(&self, found: &gst::CapsRef) -> Result<(), FlowError> {
         let Some(model) = self.model() else { return Err(FlowError::Flushing) };
-        let channel = match self.channel(&model, found) {
-            Ok(channel) => channel,
+        let (channel, filled) = match self.channel(&model, found) {
+            Ok(heard) => heard,
             Err(error) => {
                 self.refusal.post(&*self.obj(), error);
                 return Err(FlowError::NotNegotiated);
@@ -165,20 +165,20 @@ impl M2dEncode {
         // The same frames of another channel are another stream.
         self.drain()?;
         if let Some(input) = self.lock(&self.input).as_mut() {
-            input.set_filled(MelCaps::from_caps(found).is_ok_and(|found| found.format.edge.is_filled()));
+            input.set_filled(filled);
         }
         self.queue.event(gst::event::Caps::new(&caps))
     }
 
-    /// The channel of a stream that fits the package.
-    fn channel(&self, model: &OpenModel, caps: &gst::CapsRef) -> Result<i32, gst::ErrorMessage> {
+    /// The channel of a stream that fits the package, and whether its last window comes filled.
+    fn channel(&self, model: &OpenModel, caps: &gst::CapsRef) -> Result<(i32, bool), gst::ErrorMessage> {
         let Some(format) = &model.format else {
             let structure = caps.structure(0);
             if structure.is_some_and(|structure| structure.name() == MEDIA_TYPE) {
                 let found = WaveformCaps::from_caps(caps).map_err(|error| errors::caps(&error))?;
                 let (expected, found_rate) = (model.plan.sample_rate, found.rate);
                 return match found_rate == expected {
-                    true => Ok(found.channel),
+                    true => Ok((found.channel, false)),
                     false => Err(gst::error_msg!(
                         gst::CoreError::Negotiation,
                         ("{} takes {expected} samples a second, found {found_rate}", model.package.space())
@@ -188,7 +188,7 @@ impl M2dEncode {
             let channel = structure.and_then(|s| s.get::<i32>("channel").ok());
             let expected = model.sink_caps();
             return match caps.can_intersect(&expected) {
-                true => Ok(channel.unwrap_or(MIXED)),
+                true => Ok((channel.unwrap_or(MIXED), false)),
                 false => Err(gst::error_msg!(
                     gst::CoreError::Negotiation,
                     ("{} takes samples: expected {expected}, found {caps}", model.package.space())
@@ -207,7 +207,7 @@ impl M2dEncode {
         let sender = sender.map_or_else(|| "upstream".into(), |parent| parent.name().to_string());
         let receiver = format!("{} ({})", self.obj().name(), model.package.space());
         let fits = format.expect(&found.format, &receiver, &sender);
-        fits.map(|()| found.channel).map_err(|error| errors::caps(&error))
+        fits.map(|()| (found.channel, found.format.edge.is_filled())).map_err(|error| errors::caps(&error))
     }
 
     fn take_segment(&self, event: &gst::event::Segment, whole: &gst::Event) -> Result<(), FlowError> {

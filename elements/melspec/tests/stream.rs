@@ -28,6 +28,17 @@ fn audio_caps(rate: u32) -> gst::Caps {
     format!("audio/x-raw,format=F32LE,rate={rate},channels=1,layout=interleaved").parse().unwrap()
 }
 
+/// What a pipeline that is started says first of an error.
+fn first_error(pipeline: &gst::Pipeline) -> String {
+    let bus = pipeline.bus().unwrap();
+    let _ = pipeline.set_state(gst::State::Playing);
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[gst::MessageType::Error]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let message = message.expect("an error");
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    error.error().to_string()
+}
+
 /// What the element says of an error.
 fn error(bus: &gst::Bus) -> Option<String> {
     messages(bus).iter().find_map(|message| match message.view() {
@@ -152,13 +163,7 @@ fn a_converter_that_cannot_resample_does_not_hide_that_error() {
         .unwrap()
         .link_full(&convert.static_pad("sink").unwrap(), gst::PadLinkCheck::empty())
         .unwrap();
-    let bus = pipeline.bus().unwrap();
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[gst::MessageType::Error]);
-    pipeline.set_state(gst::State::Null).unwrap();
-    let message = message.expect("an error");
-    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
-    let error = error.error().to_string();
+    let error = first_error(&pipeline);
     assert!(error.contains("takes 16000 Hz, the audio has 44100 Hz: put audioresample"), "{error}");
 }
 
@@ -181,13 +186,7 @@ fn branches_that_want_different_frames_are_told_what_to_do() {
         let pad = tee.request_pad_simple("src_%u").unwrap();
         pad.link_full(&queue.static_pad("sink").unwrap(), gst::PadLinkCheck::empty()).unwrap();
     }
-    let bus = pipeline.bus().unwrap();
-    let _ = pipeline.set_state(gst::State::Playing);
-    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[gst::MessageType::Error]);
-    pipeline.set_state(gst::State::Null).unwrap();
-    let message = message.expect("an error");
-    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
-    let error = error.error().to_string();
+    let error = first_error(&pipeline);
     assert!(error.contains("put the tee before melspec and a melspec into each branch"), "{error}");
 }
 

@@ -250,8 +250,9 @@ impl Preparer {
     fn job(&mut self, window: &Window<'_>, frames: &[f32], valid_frames: u32) -> WindowJob {
         let there = (frames.len() / self.width.max(1)) as u32;
         let valid_frames = valid_frames.min(there);
-        let level_db = self.meter.db(&frames[..valid_frames as usize * self.width]);
+        // What follows the sound in a filled window is not its own.
         let real = &frames[..valid_frames as usize * self.width];
+        let level_db = self.meter.db(real);
         let counted = if self.normalizer.is_running() { real } else { frames };
         let statistics = self.normalizer.statistics(window.start_frame, counted, self.width);
         let padded = self.padded(there);
@@ -268,8 +269,7 @@ impl Preparer {
             first: window.first,
             last: window.last,
             level_db,
-            // What follows the sound in a filled window is not its own.
-            strengths: self.strengths_of(&frames[..valid_frames as usize * self.width], described),
+            strengths: self.strengths_of(real, described),
             steps: self.steps,
             data,
             pieces: None,

@@ -1,7 +1,6 @@
 """False alarms: events at the default thresholds in sound that matches no label, an hour and list of ten."""
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 
@@ -33,9 +32,7 @@ def hear(listener, make, count, lists, jobs, identity, what):
             seconds, sound = len(samples) / sounds.RATE, lambda: samples
         lines = listener.hear(sound, branches, f"{identity} {number}")
         if kept and not kept.exists():
-            unfinished = kept.with_suffix(f".{os.getpid()}-{number}")
-            unfinished.write_text(json.dumps([seconds, pieces]))
-            unfinished.rename(kept)
+            pipeline.keep(kept, [seconds, pieces])
         hours, pieces = seconds / 3600, [unrelated.Piece(*piece) for piece in pieces]
         return Heard(hours, pieces, [((e[0] + e[1]) / 2, e[2]) for part in lines for e in pipeline.events(part)])
 

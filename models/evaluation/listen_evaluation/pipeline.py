@@ -113,10 +113,15 @@ class Listener:
             compact(found, b) if b.form == "audio-scores" else found for found, b in zip(lines, branches, strict=True)
         ]
         if place:
-            unfinished = place.with_suffix(f".{os.getpid()}-{id(lines)}")
-            unfinished.write_text(json.dumps(lines))
-            unfinished.rename(place)
+            keep(place, lines)
         return lines
+
+
+def keep(place, value):
+    """Writes `value` as JSON, whole or not at all: several pipelines run at once."""
+    unfinished = place.with_suffix(f".{os.getpid()}-{id(value)}")
+    unfinished.write_text(json.dumps(value))
+    unfinished.rename(place)
 
 
 def parsed(text):

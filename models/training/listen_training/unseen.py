@@ -120,7 +120,13 @@ def main():
     folder.mkdir(exist_ok=True)
     if not (folder / "pool").exists():
         (folder / "pool").symlink_to((args.work / "pool").resolve())
-    schedule = {"steps": args.steps, "minutes": 0.0, "check_every": max(1, args.steps // 3), "start": ""}
+    schedule = {
+        "steps": args.steps,
+        "minutes": 0.0,
+        "check_every": max(1, args.steps // 3),
+        "start": "",
+        "halfway": 0.0,
+    }
     arm = dataclasses.replace(cfg.audio, **schedule)
     span = cfg.package.window // pool.COLUMN, cfg.package.hop // pool.COLUMN
     items = Without(batches.Items(folder / "pool"), len(bank.labels), left_out, classes)
